@@ -1,0 +1,60 @@
+# Everything works from a fresh clone: each target sets up what it needs first. `make help` lists them.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup tools test lint matrix bench demo generate lock clean
+
+BIN := .venv/bin
+# Further arguments: make test PYTEST_ARGS='-k breach', make demo DEMO_ARGS=--once, make lock LOCK_ARGS=--upgrade
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+LOCK_ARGS ?=
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.stamp ## Create .venv from the lock file, or bring it up to date (PYTHON=... picks the interpreter)
+	@:
+
+ENVIRONMENT := pyproject.toml requirements-dev.lock tests/tools/venv.sh
+
+.venv/.stamp: $(ENVIRONMENT)
+	@tests/tools/venv.sh $(@D) $(PYTHON)
+	@touch $@
+
+.venv-%/.stamp: $(ENVIRONMENT)
+	@tests/tools/venv.sh $(@D) $(PYTHON)
+	@touch $@
+
+tools: ## Install Prometheus, Alertmanager and VictoriaMetrics (Debian as root), or say what is missing
+	@tests/tools/packages.sh
+
+test: setup tools ## Run all tests, end-to-end ones included
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup tools ## Check style, types, layers, committed rules, and that the tree names no machine
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+	@tests/tools/artefacts.sh
+	@tests/tools/clean_tree.sh
+
+matrix: setup tools ## Run unit tests on other Pythons, end-to-end tests on the newest Prometheus and Alertmanager
+	@MAKE="$(MAKE)" tests/tools/matrix.sh $(PYTEST_ARGS)
+
+bench: setup tools ## Run the benchmarks against their peers
+	@$(BIN)/python bench/run.py
+
+demo: setup tools ## Run the demonstration with real servers (DEMO_ARGS=--once to run it without a terminal)
+	@exec $(BIN)/tocsin demo $(DEMO_ARGS)
+
+generate: setup ## Write the committed rules anew from examples/
+	@$(BIN)/tocsin generate rules --config.file examples/tocsin.yml --out .
+
+lock: setup ## Resolve pyproject.toml into requirements.lock and requirements-dev.lock (LOCK_ARGS=--upgrade for newer pins)
+	@tests/tools/lock.sh $(LOCK_ARGS)
+
+clean: ## Remove everything that these targets made here
+	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,23 @@
+#!/bin/sh
+# The unit tests on every other Python there is, then the end-to-end tests and the committed rules with the newest
+# Prometheus and Alertmanager. Further arguments go to pytest.
+set -eu
+cd "$(dirname "$0")/../.."
+
+version='import sys; print("%d.%d" % sys.version_info[:2])'
+main=$(.venv/bin/python -c "$version")
+
+tests/tools/pythons.sh | while read -r minor python; do
+  [ "$minor" != "$main" ] || continue
+  ${MAKE:-make} --no-print-directory ".venv-$minor/.stamp" PYTHON="$python" </dev/null
+  echo "matrix: unit tests on Python $minor"
+  ".venv-$minor/bin/python" -m pytest -m 'not e2e' "$@" </dev/null
+done
+
+newest=$(tests/tools/newest.sh)
+[ -n "$newest" ] || exit 0
+PATH="$newest:$PATH"
+export PATH
+echo "matrix: end-to-end tests on $(prometheus --version 2>&1 | sed 1q), $(alertmanager --version 2>&1 | sed 1q)"
+tests/tools/artefacts.sh
+.venv/bin/python -m pytest -m e2e "$@"
