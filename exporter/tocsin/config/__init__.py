@@ -1,0 +1,1 @@
+"""YAML with line numbers -> frozen models, or every fault at once."""

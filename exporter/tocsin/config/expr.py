@@ -1,0 +1,80 @@
+"""PromQL expressions, as far as the parser can tell."""
+
+import re
+
+import promql_parser
+
+#: The parser recurses without a bound of its own, and a program that overflows its stack is gone. What it was seen to
+#: read on a stack of 2 MB is twice this.
+MAX_TOKENS = 1000
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`', re.DOTALL)
+_TOKEN = re.compile(r"[\w.:]+|[^\s\w]")
+#: Prometheus before 3.0 calls it so; the parser knows the newer name only.
+_OLD_NAME = re.compile(r"\bholt_winters(?=\s*\()")
+#: Modifiers of Prometheus' extended range selectors, which the parser does not know.
+_EXTENDED = re.compile(r"\b(?:anchored|smoothed)\b")
+
+
+def fault(expr: str) -> str | None:
+    """What is wrong with an expression that should give a vector, or None."""
+    if (count := len(_TOKEN.findall(_STRING.sub("x", expr)))) > MAX_TOKENS:
+        return f"found {count} words and signs, expected at most {MAX_TOKENS}: record parts of it by a rule"
+    try:
+        kind = _kind(promql_parser.parse(_readable(expr)))
+    except ValueError as error:
+        return f"found no PromQL ({str(error).rstrip('.')}), expected an expression that gives a vector"
+    return None if kind == "a vector" else f"found {kind}, expected an expression that gives a vector"
+
+
+def raw_counter(expr: str) -> str | None:
+    """Name of the metric when the expression is nothing but a counter, which only ever grows; None otherwise."""
+    tree = promql_parser.parse(_readable(expr))
+    while isinstance(tree, promql_parser.ParenExpr):
+        tree = tree.expr
+    if isinstance(tree, promql_parser.VectorSelector) and tree.name and tree.name.endswith("_total"):
+        return str(tree.name)
+    return None
+
+
+def _readable(expr: str) -> str:
+    """The expression in words that the parser knows; what is inside strings stays."""
+    plain = _STRING.sub(lambda m: m[0][0] + "x" * (len(m[0]) - 2) + m[0][-1], expr)
+    if not (_OLD_NAME.search(plain) or _EXTENDED.search(plain)):
+        return expr
+    out, end = "", 0
+    for match in _STRING.finditer(expr):
+        out += _modern(expr[end : match.start()]) + match[0]
+        end = match.end()
+    return out + _modern(expr[end:])
+
+
+def _modern(code: str) -> str:
+    return _EXTENDED.sub("", _OLD_NAME.sub("double_exponential_smoothing", code))
+
+
+def _kind(tree: promql_parser.Expr) -> str:
+    """What the expression gives: an operator gives a vector where one of its sides does."""
+    kinds = set()
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, promql_parser.BinaryExpr):
+            stack += [node.lhs, node.rhs]
+        elif isinstance(node, promql_parser.ParenExpr | promql_parser.UnaryExpr):
+            stack.append(node.expr)
+        else:
+            kinds.add(_leaf(node))
+    return "a vector" if "a vector" in kinds else min(kinds)
+
+
+def _leaf(node: promql_parser.Expr) -> str:
+    if isinstance(node, promql_parser.Call):
+        return "a scalar" if node.func.return_type == promql_parser.ValueType.Scalar else "a vector"
+    if isinstance(node, promql_parser.NumberLiteral):
+        return "a scalar"
+    if isinstance(node, promql_parser.StringLiteral):
+        return "a string"
+    if isinstance(node, promql_parser.MatrixSelector | promql_parser.SubqueryExpr):
+        return "a range selector"
+    return "a vector"

@@ -1,0 +1,115 @@
+"""Files -> :class:`Config`, or every fault of all of them at once."""
+
+import glob
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tocsin.config import yaml
+from tocsin.config.faults import ConfigError, Fault
+from tocsin.config.models import ProcessModel, Service
+from tocsin.config.references import check
+from tocsin.config.secrets import SecretError, read_secret
+from tocsin.config.shape import M, Shaped, shape
+
+__all__ = ["Config", "SecretError", "load", "read_secret"]
+
+_MASK = "<secret>"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole configuration; `hash` is the SHA-256 over the contents of `files`, in order, in hexadecimal digits."""
+
+    process: ProcessModel
+    services: tuple[Service, ...]
+    files: tuple[Path, ...]
+    hash: str
+    warnings: tuple[Fault, ...] = ()
+
+    def masked(self) -> dict[str, Any]:
+        """Plain data for ``/config``: what may be a secret is masked; files that hold secrets are named."""
+        process = self.process.model_dump(mode="json", by_alias=True)
+        headers = process["source"]["auth"]["headers"]
+        process["source"]["auth"]["headers"] = dict.fromkeys(headers, _MASK)
+        for principal in process["principals"]:
+            principal["token_hash"] = principal["token_hash"] and _MASK
+        services = [service.model_dump(mode="json", by_alias=True) for service in self.services]
+        return {
+            "files": [str(file) for file in self.files],
+            "hash": self.hash,
+            "process": process,
+            "services": services,
+        }
+
+
+def load(path: str | Path) -> Config:
+    """Read a process file and the service files that it names; ConfigError with every fault. Reads no secret."""
+    process = _read(Path(path), ProcessModel, base=str(Path(path).parent))
+    files, faults = _service_files(Path(path), process)
+    services = [_read(file, Service) for file in files]
+    faults += process.faults
+    faults += [fault for service in services for fault in service.faults]
+    references, warnings = check(process, services)
+    faults += references
+    models = tuple(service.model for service in services if service.model is not None)
+    if faults or process.model is None:
+        raise ConfigError(faults)
+    digest = hashlib.sha256(b"".join([process.content, *(service.content for service in services)])).hexdigest()
+    return Config(process.model, models, (Path(path), *files), digest, tuple(sorted(warnings)))
+
+
+def _read(path: Path, model: type[M], base: str | None = None) -> Shaped[M]:
+    """Read one file; what keeps it from being read is a fault of it."""
+    shaped: Shaped[M] = Shaped(str(path), b"")
+    try:
+        if path.exists() and not path.is_file():
+            what = "a directory" if path.is_dir() else "something else"
+            shaped.faults.append(shaped.fault((), f"found {what}, expected a file"))
+            return shaped
+        with path.open("rb") as file:
+            content = file.read(yaml.MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "not a path"
+        shaped.faults.append(shaped.fault((), f"found no file that can be read ({reason}), expected a YAML file"))
+        return shaped
+    return shape(content, str(path), model, base)
+
+
+def _service_files(path: Path, process: Shaped[ProcessModel]) -> tuple[list[Path], list[Fault]]:
+    """Files that the patterns match, each once, and a fault for each pattern that matches none."""
+    files: dict[Path, None] = {}
+    faults: list[Fault] = []
+    data = process.document.data if process.document else None
+    patterns = data.get("services") if isinstance(data, Mapping) else None
+    # From the data and not from the model: one bad pattern must not hide the files of the others.
+    for i, pattern in enumerate(patterns if isinstance(patterns, list) else []):
+        if not isinstance(pattern, str) or not pattern:
+            continue
+        found = [path.parent / name for name in _matches(pattern, path.parent)]
+        if not found:
+            message = f"found no file that matches {pattern!r}, expected at least one (from {path.parent})"
+            faults.append(process.fault(("services", i), message))
+        files |= dict.fromkeys(found)
+    # The process file may well lie in the folder of a pattern.
+    return [file for file in files if not _same(file, path)], faults
+
+
+def _matches(pattern: str, folder: Path) -> Iterator[str]:
+    """Paths that match, sorted; of wildcards only files, of a plain name also what cannot be read as one."""
+    try:
+        found = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207  Path.glob refuses absolute ones
+    except ValueError:
+        return
+    for name in found:
+        if not glob.has_magic(pattern) or not (folder / name).is_dir():
+            yield name
+
+
+def _same(file: Path, other: Path) -> bool:
+    try:
+        return file.samefile(other)
+    except (OSError, ValueError):
+        return False

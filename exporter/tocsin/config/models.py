@@ -1,0 +1,63 @@
+"""The configuration as frozen models: what a key is called, which values it takes and what it defaults to.
+
+A model checks what can be seen in one value; what needs a second one (a calendar by name, a season on a step) is
+checked in :mod:`tocsin.config.references`. Durations are seconds, sizes bytes, ratios 0..1 by the time they are here.
+The text under a field is its description in CONFIGURATION.md and in the JSON Schema.
+"""
+
+from tocsin.config.base import Model, Name
+from tocsin.config.process import (
+    Auth,
+    BasicAuth,
+    CalendarModel,
+    Limits,
+    Maintenance,
+    Multiplier,
+    Principal,
+    ProcessModel,
+    SourceKind,
+    SourceModel,
+    Target,
+    Tls,
+)
+from tocsin.config.service import (
+    DEFAULT_ALERTS,
+    Detect,
+    ForecastModel,
+    Links,
+    Scale,
+    SeasonalModel,
+    Service,
+    Signal,
+    TierAlert,
+    TierTableModel,
+    ZScoreModel,
+)
+
+__all__ = [
+    "DEFAULT_ALERTS",
+    "Auth",
+    "BasicAuth",
+    "CalendarModel",
+    "Detect",
+    "ForecastModel",
+    "Limits",
+    "Links",
+    "Maintenance",
+    "Model",
+    "Multiplier",
+    "Name",
+    "Principal",
+    "ProcessModel",
+    "Scale",
+    "SeasonalModel",
+    "Service",
+    "Signal",
+    "SourceKind",
+    "SourceModel",
+    "Target",
+    "TierAlert",
+    "TierTableModel",
+    "Tls",
+    "ZScoreModel",
+]

@@ -1,0 +1,188 @@
+"""Checks between values, in one file and over all of them; each needs models whose shape is right."""
+
+import string
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+from tocsin import names
+from tocsin.config.faults import Fault, Path
+from tocsin.config.models import Auth, Links, Maintenance, Principal, ProcessModel, Service, SourceKind
+from tocsin.config.shape import Shaped
+from tocsin.config.signals import Finding, alert_names, check_signal
+from tocsin.config.types import describe
+from tocsin.core import calendar
+
+PLACEHOLDERS = ("alert", "service", "signal", "resource")
+
+_META_ALERTS = frozenset(value for name, value in vars(names).items() if name.startswith("ALERT_"))
+_TOKEN_CHARACTERS = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
+
+
+def check(process: Shaped[ProcessModel], services: Sequence[Shaped[Service]]) -> tuple[list[Fault], list[Fault]]:
+    """Faults and warnings between the values of all files."""
+    calendars: Collection[str] | None = None
+    kind: SourceKind = "prometheus"
+    findings: list[tuple[Shaped[ProcessModel] | Shaped[Service], Finding]] = []
+    if process.model is not None:
+        # A calendar with a fault of its own is there all the same.
+        calendars = _keys(process, "calendars")
+        kind = process.model.source.kind
+        findings += [(process, finding) for finding in check_process(process.model, _service_names(services))]
+    for file in services:
+        if file.model is not None:
+            findings += [(file, finding) for finding in check_service(file.model, calendars, kind)]
+    faults: list[Fault] = []
+    warnings: list[Fault] = []
+    for file_, finding in findings:
+        if all(file_.trusts(path) for path in (finding.path, *finding.reads)):
+            (warnings if finding.warning else faults).append(file_.fault(finding.path, finding.message))
+    return [*faults, *_unique_over_files(services)], warnings
+
+
+def _keys(file: Shaped[ProcessModel], key: str) -> Collection[str] | None:
+    data = file.document.data if file.document else None
+    value = data.get(key, {}) if isinstance(data, dict) else {}
+    return list(value) if isinstance(value, dict) else None
+
+
+def _service_names(services: Sequence[Shaped[Service]]) -> Collection[str] | None:
+    """Names of all services; None while a file leaves open how its service is called."""
+    if any(file.model is None or not file.trusts(("service",)) for file in services):
+        return None
+    return [file.model.service for file in services if file.model is not None]
+
+
+def check_process(process: ProcessModel, services: Collection[str] | None) -> Iterator[Finding]:
+    """Findings of the process file. `services` are the names that there are; None: not known."""
+    yield from _url(process.source.url)
+    yield from _auth(process.source.auth, ("source", "auth"))
+    for i, window in enumerate(process.maintenance):
+        yield from _maintenance(window, ("maintenance", i), services)
+    seen: dict[str, int] = {}
+    for i, principal in enumerate(process.principals):
+        yield from _principal(principal, ("principals", i))
+        if seen.setdefault(principal.name, i) != i:
+            message = f"found {describe(principal.name)} again, expected a name of its own"
+            yield Finding(("principals", i, "name"), message)
+
+
+def _url(url: str) -> Iterator[Finding]:
+    path = ("source", "url")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, good = urlsplit(""), False
+    if "@" in url.partition("?")[0]:
+        # Not shown: what stands before the @ may be a password.
+        yield Finding(path, "found credentials in the URL, expected them under auth, in files")
+    elif not good or any(c.isspace() for c in url):
+        yield Finding(path, f"found {describe(url)}, expected a URL such as http://127.0.0.1:9090")
+    elif parts.query or parts.fragment:
+        yield Finding(path, "found a query or fragment, expected scheme, host, port and path prefix only")
+
+
+def _auth(auth: Auth, at: Path) -> Iterator[Finding]:
+    if auth.basic is not None and auth.bearer_file is not None:
+        yield Finding((*at, "bearer_file"), "found basic and bearer_file, expected at most one of them")
+    for name, value in auth.headers.items():
+        if not set(name) <= _TOKEN_CHARACTERS:
+            yield Finding((*at, "headers", name), f"found {describe(name)}, expected the name of a header")
+        if any(c in value for c in "\r\n\0"):
+            yield Finding((*at, "headers", name), "found more than one line, expected a value of one line")
+    if auth.tls is not None and (auth.tls.cert_file is None) != (auth.tls.key_file is None):
+        have, need = ("cert_file", "key_file") if auth.tls.cert_file is not None else ("key_file", "cert_file")
+        yield Finding((*at, "tls", have), f"found {have} alone, expected {need} beside it", ((*at, "tls", need),))
+
+
+def _maintenance(window: Maintenance, at: Path, services: Collection[str] | None) -> Iterator[Finding]:
+    given = {key for key in ("on", "start", "end") if getattr(window, key) is not None}
+    if given not in ({"on"}, {"start", "end"}):
+        found = " and ".join(key for key in ("on", "start", "end") if key in given) or "no time"
+        yield Finding(at, f"found {found}, expected either on, or start and end")
+    elif given == {"start", "end"}:
+        yield from _single(window, at)
+    for i, name in enumerate(window.services):
+        if services is not None and name not in services:
+            message = f"found {describe(name)}, expected one of the services ({', '.join(sorted(services))})"
+            yield Finding((*at, "services", i), message)
+
+
+def _single(window: Maintenance, at: Path) -> Iterator[Finding]:
+    if window.hours is not None:
+        yield Finding((*at, "hours"), "found hours beside start and end, expected them with on only")
+    good = True
+    zone = calendar.parse_zone(window.time_zone)
+    for key, text in (("start", window.start), ("end", window.end)):
+        try:
+            calendar.parse_moment(text or "", zone)
+        except ValueError as error:
+            good = False
+            yield Finding((*at, key), str(error))
+    if not good:
+        return
+    try:
+        calendar.Single.of(window.name, window.start or "", window.end or "", window.time_zone)
+    except ValueError as error:
+        yield Finding((*at, "end"), str(error), ((*at, "start"), (*at, "time_zone")))
+
+
+def _principal(principal: Principal, at: Path) -> Iterator[Finding]:
+    if (principal.token_hash is None) == (principal.token_file is None):
+        found = "both" if principal.token_hash is not None else "neither"
+        yield Finding(at, f"found {found}, expected exactly one of token_hash and token_file")
+
+
+def check_service(service: Service, calendars: Collection[str] | None, kind: SourceKind) -> Iterator[Finding]:
+    """Findings of a service file. `calendars` are the names that there are; None: not known."""
+    yield from _links(service.links)
+    for key in ("z", "delta"):
+        table = getattr(service.tiers, key)
+        if any(low >= high for low, high in pairwise(table)):
+            found = ", ".join(f"{bound:g}" for bound in table)
+            yield Finding(("tiers", key), f"found [{found}], expected four bounds that rise")
+    for name, signal in service.signals.items():
+        at: Path = ("signals", name)
+        yield from check_signal(signal, at, calendars, kind)
+        for level, alert in alert_names(service.service, name, signal.alert).items():
+            if not alert or alert[0].isdigit():
+                message = f"found no name that starts with a letter (it would be {alert!r}), expected one"
+                yield Finding((*at, "alert", level, "name"), message, (("service",),))
+            elif alert in _META_ALERTS:
+                message = f"found {alert!r}, which is an alert about Tocsin itself, expected another name"
+                yield Finding((*at, "alert", level, "name"), message, (("service",),))
+
+
+def _links(links: Links) -> Iterator[Finding]:
+    for key, template in links:
+        try:
+            fields = [name for _, name, _, _ in string.Formatter().parse(template or "") if name is not None]
+        except ValueError:
+            yield Finding(("links", key), "found an open { or }, expected pairs ({{ and }} for the signs themselves)")
+            continue
+        known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+        for name in fields:
+            if name not in PLACEHOLDERS:
+                yield Finding(("links", key), f"found {{{name}}}, expected only {known}")
+
+
+def _unique_over_files(services: Sequence[Shaped[Service]]) -> Iterator[Fault]:
+    """Services and alerts that have the name of an earlier one, with both places."""
+    places: dict[tuple[str, str], Fault] = {}
+    for file in services:
+        if file.model is None or not file.trusts(("service",)):
+            continue
+        for what, name, path in _named(file.model):
+            fault = file.fault(path, f"found the {what} {name!r} again, expected a name of its own")
+            first = places.setdefault((what, name), fault)
+            if first is not fault and file.trusts(path):
+                where = f"{fault.message} ({first.file}:{first.line}:{first.column} has it already)"
+                yield Fault(fault.file, fault.line, fault.column, fault.path, where)
+
+
+def _named(service: Service) -> Iterator[tuple[str, str, Path]]:
+    yield "service", service.service, ("service",)
+    for name, signal in service.signals.items():
+        for level, alert in alert_names(service.service, name, signal.alert).items():
+            yield "alert", alert, ("signals", name, "alert", level, "name")

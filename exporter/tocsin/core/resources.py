@@ -1,0 +1,181 @@
+"""Which series is which resource: identities, and the column of the state that each one has.
+
+A series is known by the bytes of its label object as the source sends them, so a cycle in which nothing came or went
+costs one comparison. Only a set of series that has changed is parsed.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin import names
+from tocsin.core.columns import Index
+
+#: A label value longer than this many characters is refused: it would be repeated on every line of the page.
+LONGEST_LABEL = 4096
+
+IDENTITY_COLLISION = "identity_collision"
+LABEL_TOO_LONG = "label_too_long"
+MISSING_LABEL = "missing_label"
+MAX_SERIES = "max_series"
+REFUSALS = (IDENTITY_COLLISION, LABEL_TOO_LONG, MISSING_LABEL, MAX_SERIES)
+
+_LEGACY_NAME = re.compile(r"[^a-zA-Z0-9_]")
+
+
+class Refused(Exception):
+    """A series that is not taken; its argument is the reason, one of REFUSALS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A resource: its name, and the labels with which it is exported (beside service, signal and resource)."""
+
+    resource: str
+    labels: tuple[tuple[str, str], ...]
+
+
+def exported_name(label: str, *, alone: bool) -> str:
+    """Name under which an identity label is exported; `alone` when it is the only identity label."""
+    name = _LEGACY_NAME.sub("_", label)
+    if name[0].isdigit():
+        name = "_" + name
+    if name in names.RESERVED_LABELS or name.startswith(names.PREFIX) or (name == names.RESOURCE and not alone):
+        return names.PREFIX + name
+    return name
+
+
+def identify(series: dict[str, str], by: tuple[str, ...] | None, ignored: frozenset[str], signal: str) -> Identity:
+    """The identity of a series; raises Refused.
+
+    `by` names the identity labels; None takes every label but the metric name and `ignored`. A series without any is
+    named after its signal.
+    """
+    if by is None:
+        by = tuple(sorted(name for name in series if not name.startswith("__") and name not in ignored))
+    elif not all(series.get(name) for name in by):
+        raise Refused(MISSING_LABEL)
+    values = [series[name] for name in by]
+    if any(len(value) > LONGEST_LABEL for value in values):
+        raise Refused(LABEL_TOO_LONG)
+    exported = [(exported_name(name, alone=len(by) == 1), value) for name, value in zip(by, values, strict=True)]
+    if len({name for name, _ in exported}) < len(exported):
+        raise Refused(IDENTITY_COLLISION)
+    resource = "/".join(value.replace("\\", "\\\\").replace("/", "\\/") for value in values)
+    return Identity(resource or signal, tuple((n, v) for n, v in exported if n != names.RESOURCE))
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a vector's series go: `columns` (n,) with -1 for refused ones, and how many were refused why."""
+
+    columns: Index
+    refused: dict[str, int]
+
+
+class Registry:
+    """Columns of one signal's resources. A column that is let go is used again by the next newcomer."""
+
+    def __init__(
+        self,
+        signal: str,
+        by: tuple[str, ...] | None,
+        ignored: frozenset[str],
+        room: Callable[[], int],
+    ) -> None:
+        """`room()` tells how many more resources may be taken."""
+        self.resources: list[Identity | None] = []
+        #: Changes whenever a column changes hands, so that what is derived from identities can be cached.
+        self.version = 0
+        self._signal, self._by, self._ignored, self._room = signal, by, ignored, room
+        self._columns: dict[Identity, int] = {}
+        self._wire: dict[bytes, Identity | str] = {}
+        self._last: dict[str, tuple[bytes, int, Placement]] = {}
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        """How many resources there are."""
+        return len(self._columns)
+
+    def column(self, identity: Identity) -> int | None:
+        """The column of a resource."""
+        return self._columns.get(identity)
+
+    def live(self) -> NDArray[np.bool_]:
+        """Which columns belong to a resource, (C,)."""
+        return np.array([identity is not None for identity in self.resources], np.bool_)
+
+    def place(self, metrics: Sequence[bytes], key: bytes, role: str = "value", *, admit: bool = True) -> Placement:
+        """Columns of the series of a vector, whose joined label bytes are `key`.
+
+        `role` tells apart the vectors of one cycle (values, timestamps, capacities), which have their own wire form.
+        With `admit` newcomers get a column; otherwise they are ignored.
+        """
+        last = self._last.get(role)
+        if last is not None and last[0] == key and last[1] == self.version:
+            return last[2]
+        identities = [self._identity(metric) for metric in metrics]
+        seen = Counter(identity for identity in identities if isinstance(identity, Identity))
+        columns = np.full(len(metrics), -1, np.intp)
+        refused: Counter[str] = Counter()
+        for i, identity in enumerate(identities):
+            if isinstance(identity, str):
+                refused[identity] += 1
+            elif seen[identity] > 1:
+                refused[IDENTITY_COLLISION] += 1
+            elif (column := self._columns.get(identity)) is not None:
+                columns[i] = column
+            elif admit:
+                if self._room() <= 0:
+                    refused[MAX_SERIES] += 1
+                else:
+                    columns[i] = self._admit(identity)
+        placement = Placement(columns, dict(refused))
+        if not refused.get(MAX_SERIES):
+            self._last[role] = (key, self.version, placement)
+        self._forget_wire(metrics)
+        return placement
+
+    def _identity(self, metric: bytes) -> Identity | str:
+        known = self._wire.get(metric)
+        if known is None:
+            try:
+                series = cast("dict[str, str]", json.loads(metric))
+                known = identify(series, self._by, self._ignored, self._signal)
+            except Refused as refusal:
+                known = str(refusal)
+            self._wire[metric] = known
+        return known
+
+    def _forget_wire(self, metrics: Sequence[bytes]) -> None:
+        """Churning series must not fill the memory: keep wire forms of about what is there now."""
+        if len(self._wire) > 4 * len(metrics) + 1000:
+            now = set(metrics)
+            self._wire = {metric: known for metric, known in self._wire.items() if metric in now}
+
+    def _admit(self, identity: Identity) -> int:
+        if self._free:
+            column = self._free.pop()
+            self.resources[column] = identity
+        else:
+            column = len(self.resources)
+            self.resources.append(identity)
+        self._columns[identity] = column
+        self.version += 1
+        return column
+
+    def drop(self, columns: Index) -> None:
+        """Let these resources go."""
+        for column in columns.tolist():
+            identity = self.resources[column]
+            if identity is not None:
+                del self._columns[identity]
+                self.resources[column] = None
+                self._free.append(column)
+        self.version += 1

@@ -1,0 +1,96 @@
+"""What one evaluation cycle leaves behind: frozen, and shared by the exposition, the pages and the explanations."""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.core.columns import Bools, Floats
+from tocsin.core.forecast import Forecasts
+from tocsin.core.grades import Grades
+from tocsin.core.resources import Identity
+from tocsin.core.settings import Settings
+
+
+class Sight(IntEnum):
+    """How much of a signal can be seen: all, only that nothing is known (for `forget_after`), nothing at all."""
+
+    CLEAR = 0
+    BLIND = 1
+    GONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SignalView:
+    """One signal after its last cycle; arrays have one entry per column, `live` marks those that are resources.
+
+    `version` changes whenever a column changes hands. `held` (C,) are samples held in a row, `shifts` relearnt
+    baselines, `shifted_at` (C,) the unix time of the last one (NaN: never). `season_missing` (C,) counts slots of the
+    season that are still to be seen.
+    """
+
+    service: str
+    signal: str
+    expr: str
+    unit: str
+    settings: Settings
+    version: int
+    resources: tuple[Identity | None, ...]
+    live: Bools
+    grades: Grades
+    forecasts: Forecasts | None
+    since: Floats
+    held: NDArray[np.intp]
+    shifts: NDArray[np.intp]
+    shifted_at: Floats
+    season_started: Bools
+    sight: Sight = Sight.CLEAR
+    #: Whether repeats of an old sample can be told from new ones for this expression.
+    repeats_seen: bool = False
+    #: Name of the maintenance window in which samples are not learnt now.
+    excluded_by: str | None = None
+
+    @property
+    def step(self) -> int:
+        """Seconds between learnt samples."""
+        return self.settings.step
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All signals; `t` is the unix time at which it was made."""
+
+    t: float
+    signals: tuple[SignalView, ...] = field(default=())
+
+    def find(
+        self, resource: str, *, service: str | None = None, signal: str | None = None
+    ) -> list[tuple[SignalView, int]]:
+        """Every (signal, column) whose resource has this name."""
+        return [
+            (view, column)
+            for view in self.signals
+            if service in (None, view.service) and signal in (None, view.signal)
+            for column, identity in enumerate(view.resources)
+            if identity is not None and identity.resource == resource
+        ]
+
+    def near(self, resource: str) -> list[str]:
+        """Up to five names of resources that look like this one."""
+        known = {identity.resource for view in self.signals for identity in view.resources if identity is not None}
+        return get_close_matches(resource, sorted(known), n=5, cutoff=0.4)
+
+    def worst(self, count: int) -> list[tuple[SignalView, int]]:
+        """The `count` worst resources by tier, then by distance from the baseline."""
+        ranked = []
+        for view in self.signals:
+            if view.sight is not Sight.CLEAR:
+                continue
+            distance = np.fmax(np.abs(view.grades.z), np.abs(view.grades.seasonal_z))
+            order = np.lexsort((-np.nan_to_num(distance), -view.grades.tier))
+            chosen = order[view.live[order]][:count].tolist()
+            ranked += [(int(view.grades.tier[c]), float(np.nan_to_num(distance[c])), view, c) for c in chosen]
+        ranked.sort(key=lambda row: (-row[0], -row[1], row[2].service, row[2].signal, row[3]))
+        return [(view, column) for _, _, view, column in ranked[:count]]

@@ -1,0 +1,183 @@
+"""The window of learnt samples of every resource: a ring, its running sums, and exact times of its two ends.
+
+Values are kept as float32 of their distance from a reference per resource; sums are float64 of what the ring holds. A
+second pair of sums starts from zero whenever the ring's write position wraps: at the next wrap it is a sum over exactly
+the ring without a single subtraction, and replaces the running one, so rounding errors never grow older than one lap.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.core.columns import ALL, Columns, Floats, Index, Select, blank
+
+#: A mean further than this many standard deviations from the reference costs digits: the reference moves there.
+_FAR = 100.0
+
+
+@dataclass(slots=True)
+class Window(Columns):
+    """Arrays over resources: `ring` (length, C) float32, `ref`, counts, sums, and grid indices of the two ends."""
+
+    ring: NDArray[np.float32]
+    ref: Floats
+    n: NDArray[np.intp]
+    at: NDArray[np.intp]
+    s1: Floats
+    s2: Floats
+    t1: Floats
+    t2: Floats
+    #: Grid times between a sample and the one learnt before it, zero in steady state and then never written.
+    skipped: NDArray[np.uint32]
+    oldest_k: NDArray[np.int64]
+    newest_k: NDArray[np.int64]
+    newest: Floats
+
+    fills: ClassVar[dict[str, float]] = {"newest": np.nan}
+
+    @classmethod
+    def empty(cls, length: int, columns: int) -> "Window":
+        """A window of `length` samples for `columns` resources, nothing learnt."""
+        return cls(
+            ring=blank(length, columns, dtype=np.float32),
+            ref=blank(columns),
+            n=blank(columns, dtype=np.intp),
+            at=blank(columns, dtype=np.intp),
+            s1=blank(columns),
+            s2=blank(columns),
+            t1=blank(columns),
+            t2=blank(columns),
+            skipped=blank(length, columns, dtype=np.uint32),
+            oldest_k=blank(columns, dtype=np.int64),
+            newest_k=blank(columns, dtype=np.int64),
+            newest=blank(columns, fill=np.nan),
+        )
+
+    def push(self, where: Select, values: Floats, k: int) -> None:
+        """Learn `values` (one per selected column, finite) at grid index k."""
+        if not values.size:
+            return
+        n = self.n[where]
+        self.ref[where] = np.where(n == 0, values, self.ref[where])
+        new = (values - self.ref[where]).astype(np.float32)
+        old = self._swap(where, new, n, k)
+        new64, old64 = new.astype(np.float64), old.astype(np.float64)
+        squares = new64 * new64
+        self.s1[where] += new64 - old64
+        self.s2[where] += squares - old64 * old64
+        self.t1[where] += new64
+        self.t2[where] += squares
+        self.newest[where] = self.ref[where] + new64
+        self.newest_k[where] = k
+        length = len(self.ring)
+        self.n[where] = np.minimum(n + 1, length)
+        at = self.at[where] + 1
+        self.at[where] = at
+        if (at == length).any():
+            self._wrap(np.flatnonzero(self.at == length))
+
+    def _swap(self, where: Select, new: NDArray[np.float32], n: NDArray[np.intp], k: int) -> NDArray[np.float32]:
+        """Write at each column's position; return what stood there. Keeps the grid indices of both ends."""
+        length, at = len(self.ring), self.at[where]
+        first, full = n == 0, n == length
+        gap = np.where(first, 0, k - self.newest_k[where] - 1).astype(np.uint32)
+        uniform = bool(at[0] == at[-1]) and bool((at == at[0]).all())
+        columns = None if uniform else (np.arange(self.n.size) if where is ALL else where)
+        here = int(at[0]) if uniform else at
+        nxt = (here + 1) % length
+        after = self.skipped[nxt][where] if uniform else self.skipped[nxt, columns]
+        self.oldest_k[where] = np.where(first, k, self.oldest_k[where] + full * (1 + after.astype(np.int64)))
+        if uniform:
+            ring, skipped = self.ring[here], self.skipped[here]
+            old = ring[where].copy()
+            ring[where] = new
+            if gap.any() or skipped[where].any():
+                skipped[where] = gap
+        else:
+            old = self.ring[here, columns]
+            self.ring[here, columns] = new
+            if gap.any() or self.skipped[here, columns].any():
+                self.skipped[here, columns] = gap
+        return cast("NDArray[np.float32]", old)
+
+    def _wrap(self, columns: Index) -> None:
+        """The write position of these columns is back at the start: take over the fresh sums."""
+        self.at[columns] = 0
+        s1, s2 = self.t1[columns], self.t2[columns]
+        self.s1[columns], self.s2[columns] = s1, s2
+        self.t1[columns] = self.t2[columns] = 0.0
+        mean = s1 / len(self.ring)
+        variance = np.maximum(s2 / len(self.ring) - mean * mean, 0.0)
+        far = columns[mean * mean > _FAR * _FAR * variance]
+        if far.size:
+            # The newest sample as reference: a flat window then holds exact zeros.
+            self._set(far, self.ring[:, far].astype(np.float64) - self.ring[-1, far].astype(np.float64))
+            self.ref[far] = self.newest[far]
+
+    def _set(self, columns: Index, shifted: Floats) -> None:
+        """Replace the ring of these columns by `shifted` (length used, len(columns)), already relative to `ref`."""
+        used, length = len(shifted), len(self.ring)
+        ring = shifted.astype(np.float32)
+        self.ring[:used, columns] = ring
+        self.ring[used:, columns] = 0
+        exact = ring.astype(np.float64)
+        self.n[columns] = used
+        self.at[columns] = used % length
+        self.s1[columns] = exact.sum(axis=0)
+        self.s2[columns] = (exact * exact).sum(axis=0)
+        self.t1[columns] = self.s1[columns] if used < length else 0.0
+        self.t2[columns] = self.s2[columns] if used < length else 0.0
+
+    def replace(self, columns: Index, values: Floats, ks: NDArray[np.int64]) -> None:
+        """Take the last samples of a run (run length, len(columns)), oldest first, for the window."""
+        length = len(self.ring)
+        values, ks = values[-length:], ks[-length:]
+        self.ref[columns] = values[-1]
+        self._set(columns, values - values[-1])
+        self.newest[columns] = values[-1]
+        self.oldest_k[columns], self.newest_k[columns] = ks[0], ks[-1]
+        self.skipped[:, columns] = 0
+        self.skipped[1 : len(ks), columns] = np.diff(ks, axis=0) - 1
+
+    def scale(self, columns: Index, factor: Floats) -> None:
+        """Multiply every sample of these columns."""
+        self.ring[:, columns] = self.ring[:, columns].astype(np.float64) * factor
+        # Sums follow what the ring now holds, to the last digit.
+        exact = self.ring[:, columns].astype(np.float64)
+        lap = np.arange(len(self.ring))[:, None] < self.at[columns]
+        self.ref[columns] *= factor
+        self.newest[columns] *= factor
+        self.s1[columns], self.s2[columns] = exact.sum(axis=0), (exact * exact).sum(axis=0)
+        exact = np.where(lap, exact, 0.0)
+        self.t1[columns], self.t2[columns] = exact.sum(axis=0), (exact * exact).sum(axis=0)
+
+    def moments(self) -> tuple[Floats, Floats]:
+        """Mean and sample standard deviation (n - 1) of each window; NaN below one and two samples."""
+        n = self.n.astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shifted = self.s1 / n
+            variance = (self.s2 - self.s1 * shifted) / (n - 1)
+        mean = self.ref + shifted
+        # 0/0 above is NaN for an empty window; one sample gives 0/0 too.
+        return mean, np.sqrt(np.maximum(variance, 0.0))
+
+    def max_abs(self, columns: Index) -> Floats:
+        """Largest absolute value in the window of each of these columns; reads the whole ring, so ask for few."""
+        values = np.abs(self.ref[columns] + self.ring[:, columns].astype(np.float64))
+        used = np.arange(len(self.ring))[:, None] < self.n[columns]
+        return cast("Floats", np.where(used, values, 0.0).max(axis=0))
+
+    def drift(self, columns: Select = ALL) -> Floats:
+        """Slope per grid step between the oldest and the newest sample; NaN below two samples."""
+        n = self.n[columns]
+        first = np.where(n == len(self.ring), self.at[columns], 0)
+        if first.size and (first == first[0]).all():
+            oldest = self.ring[first[0], columns]
+        else:
+            oldest = self.ring[first, np.arange(first.size) if isinstance(columns, slice) else columns]
+        span = (self.newest_k[columns] - self.oldest_k[columns]).astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = (self.newest[columns] - (self.ref[columns] + oldest.astype(np.float64))) / span
+        return np.where(n >= 2, slope, np.nan)

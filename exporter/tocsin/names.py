@@ -1,0 +1,248 @@
+"""Every metric, label, rule and alert name: the contract between the exporter, the rules and the dashboards.
+
+Nothing else in Tocsin spells one of these names. A family is published only if it is in :data:`FAMILIES`; a test holds
+the documentation, the exposition and the generated rules to this module.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+PREFIX = "tocsin_"
+
+SERVICE = "tocsin_service"
+SIGNAL = "signal"
+RESOURCE = "resource"
+BASE_LABELS = (SERVICE, SIGNAL, RESOURCE)
+
+#: Identity labels with one of these names are exported with :data:`PREFIX`: the first group is put on every target by
+#: Prometheus or its operator (ours would come back as ``exported_...``), the second is used by our own families.
+RESERVED_LABELS = frozenset(
+    {"service", "job", "instance", "namespace", "pod", "container", "endpoint"}
+    | {"signal", "slo", "severity", "team", "dimension", "horizon", "model", "detector", "reason", "window", "tier"}
+    | {"le", "alertname"}
+)
+
+TIER_LABELS = {-1: "Unknown", 0: "Normal", 1: "Informational", 2: "Watch", 3: "Action", 4: "Critical"}
+
+Publish = Literal["essential", "full", "always"]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One exposed metric family: its name without prefix, where it is published, its own labels and its HELP."""
+
+    short: str
+    publish: Publish
+    help: str
+    labels: tuple[str, ...] = ()
+    kind: Literal["gauge", "counter"] = "gauge"
+
+    @property
+    def name(self) -> str:
+        """The full metric name."""
+        return PREFIX + self.short
+
+
+def _families(*families: Family) -> dict[str, Family]:
+    return {family.short: family for family in families}
+
+
+#: Gauges of one resource, in the order in which the page shows them.
+FAMILIES = _families(
+    Family("value", "essential", "Value of the signal that was graded in the last evaluation cycle."),
+    Family("expected_lower", "essential", "Lower bound of the 95 % prediction interval for the value."),
+    Family("expected_upper", "essential", "Upper bound of the 95 % prediction interval for the value."),
+    Family("zscore", "essential", "Distance of the value from the baseline mean, in standard deviations."),
+    Family(
+        "severity_level",
+        "essential",
+        "Severity tier: 0 normal, 1 informational, 2 watch, 3 action, 4 critical, -1 unknown; the worst detector.",
+    ),
+    Family(
+        "forecast_value",
+        "essential",
+        "Value that the published forecast model expects at the horizon.",
+        ("horizon",),
+    ),
+    Family("forecast_upper", "essential", "Upper bound of the 95 % interval of forecast_value.", ("horizon",)),
+    Family(
+        "breach_timestamp_seconds",
+        "essential",
+        "Unix time at which the forecast first crosses the signal's limit; absent when no breach is forecast.",
+    ),
+    Family(
+        "no_breach",
+        "essential",
+        "1 for the reason why there is no breach time: no_limit, no_breach, insufficient_data, poor_fit, "
+        "already_breached or stale.",
+        ("reason",),
+    ),
+    Family("held_samples", "essential", "Samples in a row that a detector refused to learn because they were severe."),
+    Family(
+        "tier_run_start_timestamp_seconds",
+        "essential",
+        "Unix time since which the resource has been at or above the tier; unknown grades do not end a run.",
+        ("tier",),
+    ),
+    Family("baseline_mean", "full", "Mean of the baseline window, without the value being graded."),
+    Family("baseline_mean_lower", "full", "Lower bound of the 95 % confidence interval of the baseline mean."),
+    Family("baseline_mean_upper", "full", "Upper bound of the 95 % confidence interval of the baseline mean."),
+    Family("baseline_stddev", "full", "Sample standard deviation of the baseline window."),
+    Family("baseline_samples", "full", "Number of learnt samples in the baseline window."),
+    Family("baseline_mature", "full", "1 when intervals use the normal distribution (30 samples or more), 0 for t."),
+    Family("seasonal_residual", "full", "Value less the seasonal expectation for its time."),
+    Family(
+        "residual_delta",
+        "full",
+        "Distance of the residual from the mean residual, as a ratio of the signal's scale (1 for ratios).",
+    ),
+    Family("seasonal_zscore", "full", "Distance of the residual from the mean residual, in standard deviations."),
+    Family("coefficient_of_variation", "full", "Standard deviation of the baseline over its mean, clamped to 0..1."),
+    Family(
+        "detector_severity_level",
+        "full",
+        "Severity tier of one detector; -1 while it is not ready.",
+        ("detector",),
+    ),
+    Family(
+        "model_forecast_value",
+        "full",
+        "Value that one forecast model expects at the horizon.",
+        ("model", "horizon"),
+    ),
+    Family("forecast_lower", "full", "Lower bound of the 95 % interval of forecast_value.", ("horizon",)),
+    Family(
+        "breach_earliest_timestamp_seconds",
+        "full",
+        "Unix time at which the near bound of the forecast first crosses the limit.",
+    ),
+    Family(
+        "breach_latest_timestamp_seconds",
+        "full",
+        "Unix time at which the far bound of the forecast first crosses the limit; absent when it never does.",
+    ),
+    Family(
+        "forecast_error_ratio",
+        "full",
+        "Mean absolute error of the model at the horizon over that of the naive forecast; below 1 is better.",
+        ("model",),
+    ),
+    Family("forecast_coverage_ratio", "full", "Share of outcomes that fell inside the model's interval.", ("model",)),
+)
+
+#: Tocsin's own metrics, published always.
+OWN = _families(
+    Family("build_info", "always", "1, with the version of Tocsin and of Python.", ("version", "python_version")),
+    Family("config_last_reload_successful", "always", "1 when the last attempt to load the configuration succeeded."),
+    Family(
+        "config_last_reload_success_timestamp_seconds",
+        "always",
+        "Unix time of the last successful load of the configuration.",
+    ),
+    Family(
+        "evaluation_last_success_timestamp_seconds",
+        "always",
+        "Evaluation time of the signal's last successful cycle; the gauges of the signal come from it.",
+        (SERVICE, SIGNAL),
+    ),
+    Family(
+        "evaluation_duration_seconds",
+        "always",
+        "Duration of the phases of the signal's last cycle.",
+        (SERVICE, SIGNAL, "phase"),
+    ),
+    Family("evaluations_total", "always", "Evaluation cycles by outcome.", (SERVICE, SIGNAL, "outcome"), "counter"),
+    Family("series", "always", "Series that the signal publishes.", (SERVICE, SIGNAL)),
+    Family(
+        "series_dropped_total",
+        "always",
+        "Series that were refused in a cycle, by reason.",
+        (SERVICE, SIGNAL, "reason"),
+        "counter",
+    ),
+    Family(
+        "stale", "always", "1 when the source has given no answer for the signal for two cycles.", (SERVICE, SIGNAL)
+    ),
+    Family(
+        "warm_start_missing_samples",
+        "always",
+        "Grid times that the warm start asked for and the source had no sample for, mean over the series.",
+        (SERVICE, SIGNAL),
+    ),
+    Family(
+        "level_shifts_total",
+        "always",
+        "Relearnt baselines after a lasting change of level.",
+        (SERVICE, SIGNAL),
+        "counter",
+    ),
+    Family("source_requests_total", "always", "Requests to the source, by class of outcome.", ("class",), "counter"),
+    Family("source_warnings_total", "always", "Warnings that came with answers of the source.", (), "counter"),
+    Family("source_query_seconds_total", "always", "Seconds spent waiting for answers of the source.", (), "counter"),
+    Family("source_clock_skew_seconds", "always", "Clock of the source less ours, from the Date header; 0 within 2 s."),
+    Family("collector_running", "always", "1 while the evaluation loop runs.", ()),
+    Family("self_cpu_ratio", "always", "CPU seconds that Tocsin spent per second since the last scrape."),
+    Family("alerts_received_total", "always", "Alerts that arrived at the webhook, by status.", ("status",), "counter"),
+    Family("webhook_requests_total", "always", "Requests to the webhook, by HTTP status.", ("code",), "counter"),
+)
+
+
+def own(short: str) -> str:
+    """Full name of one of Tocsin's own metrics; KeyError for a name that is not in the contract."""
+    return OWN[short].name
+
+
+def metric(short: str) -> str:
+    """Full name of a resource gauge; KeyError for a name that is not in the contract."""
+    return FAMILIES[short].name
+
+
+#: Alerts about Tocsin itself, in rules/tocsin.yml.
+META_GROUP = "tocsin-meta"
+ALERT_DOWN = "TocsinDown"
+ALERT_STALE = "TocsinEvaluationStale"
+ALERT_RELOAD_FAILED = "TocsinConfigReloadFailed"
+ALERT_SERIES_DROPPED = "TocsinSeriesDropped"
+ALERT_HONOR_LABELS = "TocsinScrapedWithoutHonorLabels"
+ALERT_WATCHDOG = "TocsinWatchdog"
+
+
+def camel(*parts: str) -> str:
+    """CamelCase of words in any of the usual spellings: ``camel("melody-meter", "p99")`` is ``MelodyMeterP99``."""
+    words: list[str] = []
+    for part in parts:
+        words += "".join(c if c.isascii() and c.isalnum() else " " for c in part).split()
+    return "".join(word[0].upper() + word[1:] for word in words)
+
+
+def alert_name(service: str, signal: str, level: str) -> str:
+    """Default name of a tier alert."""
+    return camel(service, signal, level)
+
+
+def rule_group(service: str, *parts: str) -> str:
+    """Name of a rule group."""
+    return "-".join(("tocsin", service, *parts))
+
+
+def joined(labels: Iterable[str]) -> str:
+    """Labels as a PromQL grouping list."""
+    return ", ".join(labels)
+
+
+#: Labels of alerts, and the series that Prometheus keeps about them.
+ALERTS = "ALERTS"
+ALERTNAME = "alertname"
+ALERTSTATE = "alertstate"
+SEVERITY = "severity"
+TEAM = "team"
+PAGE = "page"
+
+#: What Prometheus puts before a label of ours that clashes with one of the target's, without ``honor_labels``.
+EXPORTED = "exported_"
+
+#: Where the rules are, and the file of the alerts about Tocsin itself: no service can have this name.
+RULES = "rules"
+RULE_TESTS = "rules/tests"
+META = "tocsin"

@@ -1,0 +1,1 @@
+"""Source: Prometheus HTTP API in, columns of samples out."""
