@@ -47,9 +47,9 @@ class Config:
 
 def load(path: str | Path) -> Config:
     """Read a process file and the service files that it names; ConfigError with every fault. Reads no secret."""
-    process = _read(Path(path), ProcessModel, base=str(Path(path).parent))
+    process = read(Path(path), ProcessModel, base=str(Path(path).parent))
     files, faults = _service_files(Path(path), process)
-    services = [_read(file, Service) for file in files]
+    services = [read(file, Service) for file in files]
     faults += process.faults
     faults += [fault for service in services for fault in service.faults]
     references, warnings = check(process, services)
@@ -61,7 +61,7 @@ def load(path: str | Path) -> Config:
     return Config(process.model, models, (Path(path), *files), digest, tuple(sorted(warnings)))
 
 
-def _read(path: Path, model: type[M], base: str | None = None) -> Shaped[M]:
+def read(path: Path, model: type[M], base: str | None = None) -> Shaped[M]:
     """Read one file; what keeps it from being read is a fault of it."""
     shaped: Shaped[M] = Shaped(str(path), b"")
     try:

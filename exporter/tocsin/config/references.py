@@ -89,8 +89,8 @@ def _auth(auth: Auth, at: Path) -> Iterator[Finding]:
     for name, value in auth.headers.items():
         if not set(name) <= _TOKEN_CHARACTERS:
             yield Finding((*at, "headers", name), f"found {describe(name)}, expected the name of a header")
-        if any(c in value for c in "\r\n\0"):
-            yield Finding((*at, "headers", name), "found more than one line, expected a value of one line")
+        if not value.isprintable():
+            yield Finding((*at, "headers", name), "found signs that cannot be printed, expected one line of text")
     if auth.tls is not None and (auth.tls.cert_file is None) != (auth.tls.key_file is None):
         have, need = ("cert_file", "key_file") if auth.tls.cert_file is not None else ("key_file", "cert_file")
         yield Finding((*at, "tls", have), f"found {have} alone, expected {need} beside it", ((*at, "tls", need),))

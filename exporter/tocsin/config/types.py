@@ -15,13 +15,13 @@ _UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "m
 _DURATION = re.compile("(?=.)" + "".join(rf"(?:([0-9]{{1,15}}){unit})?" for unit in _UNITS))
 #: Prometheus counts nanoseconds in 64 bits.
 _LONGEST = 9_223_372_036
-_SIZE = re.compile(r"([0-9]{1,15}) ?([A-Za-z]*)")
 _SIZE_UNITS = {"": 1, "B": 1} | {
     prefix + suffix: base**power
     for power, letters in enumerate(("kK", "M", "G", "T"), 1)
     for letter in letters
     for prefix, suffix, base in ((letter, "B", 1000), (letter, "iB", 1024))
 }
+_SIZE = re.compile(rf"([0-9]{{1,15}}) ?({'|'.join(_SIZE_UNITS)})")
 _PERCENT = re.compile(r"(-?[0-9]{1,15}(?:\.[0-9]{1,15})?) ?%")
 
 
@@ -82,7 +82,7 @@ def parse_size(text: object) -> int:
     if isinstance(text, int) and not isinstance(text, bool):
         size = text
     elif isinstance(text, str) and (match := _SIZE.fullmatch(text)):
-        size = int(match[1]) * _SIZE_UNITS.get(match[2], 0)
+        size = int(match[1]) * _SIZE_UNITS[match[2]]
     if size > 0:
         return size
     raise ValueError(f"found {describe(text)}, expected a size such as 64MB or 1GiB")
