@@ -1,0 +1,124 @@
+"""promtool tests of the alerts about Tocsin: each fires after its time, not before, and not while all is well."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tocsin import names
+from tocsin.config.models import Service, Target
+from tocsin.generate import meta
+from tocsin.generate.promtool import ENDS, Fires, Input, Labels, Run, case
+
+#: Samples of a run that lasts to the end of its test.
+_TO_THE_END = 10**9
+
+_SIGNAL = {names.SERVICE: "example", names.SIGNAL: "load"}
+
+
+def cases(services: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    """All tests of the alerts about Tocsin."""
+    for alert in meta.alerts(services, target):
+        yield from _CASES[alert.name](alert, services, target)
+
+
+class _Clock:
+    """Times of one alert in a test."""
+
+    def __init__(self, alert: meta.Meta, target: Target) -> None:
+        self.alert, self.scrape, self.evaluation = alert, target.scrape_interval, target.evaluation_interval
+
+    def after(self, start: float) -> int:
+        """The evaluation at which it fires when its expression is true from `start` on."""
+        first = math.ceil(start / self.evaluation)
+        return (first + math.ceil(self.alert.wait / self.evaluation)) * self.evaluation
+
+    def fires(
+        self, what: str, series: Sequence[Input], start: float = 0, labels: Labels | None = None
+    ) -> dict[str, Any]:
+        """Fires with these labels once its time is over, and not one evaluation before."""
+        at = self.after(start)
+        instance = {names.SEVERITY: self.alert.severity, **(labels or {})}
+        before = [Fires(self.alert.name, at - self.evaluation)] if at else []
+        return self._case(what, series, [*before, Fires(self.alert.name, at, [instance])])
+
+    def silent(self, what: str, series: Sequence[Input], until: float = 0) -> dict[str, Any]:
+        """Does not fire, long after it would have."""
+        return self._case(what, series, [Fires(self.alert.name, self.after(until) + 10 * self.evaluation)])
+
+    def _case(self, what: str, series: Sequence[Input], expected: Sequence[Fires]) -> dict[str, Any]:
+        samples = math.ceil(expected[-1].at / self.scrape) + 1
+        cut = [
+            replace(one, runs=[run._replace(samples=min(run.samples, samples)) for run in one.runs]) for one in series
+        ]
+        return case(f"{self.alert.name} {what}", self.scrape, cut, expected)
+
+
+def _own(short: str, labels: Labels, *runs: Run) -> Input:
+    return Input(names.own(short), labels, runs)
+
+
+def _down(alert: meta.Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock = _Clock(alert, target)
+    gone = [_own("build_info", {"instance": "a"}, Run(1, 4), Run(ENDS))]
+    yield clock.fires("fires when Tocsin goes", gone, 4 * clock.scrape)
+    two = [*gone, _own("build_info", {"instance": "b"}, Run(1, _TO_THE_END))]
+    yield clock.silent("is silent while a second Tocsin runs", two)
+
+
+def _stale(alert: meta.Meta, services: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock = _Clock(alert, target)
+    success = "evaluation_last_success_timestamp_seconds"
+    scraped = {**_SIGNAL, "instance": "a"}
+    blind = [_own("stale", scraped, Run(0, 4), Run(1, _TO_THE_END))]
+    yield clock.fires("fires when the source is blind", blind, 4 * clock.scrape, _SIGNAL)
+    hangs = [_own("stale", scraped, Run(0, _TO_THE_END)), _own(success, scraped, Run(0, _TO_THE_END))]
+    # The age has to exceed the bound: it does at the first evaluation after it.
+    bound = meta.stale_after(services)
+    late = (bound // clock.evaluation + 1) * clock.evaluation
+    yield clock.fires("fires when evaluations hang", hangs, late, _SIGNAL)
+    fine = [_own("stale", scraped, Run(0, _TO_THE_END)), _own(success, scraped, Run(0, _TO_THE_END, clock.scrape))]
+    yield clock.silent("is silent while evaluations succeed", fine, late)
+
+
+def _reload_failed(alert: meta.Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock = _Clock(alert, target)
+    good = _own("config_last_reload_successful", {"instance": "a"}, Run(1, _TO_THE_END))
+    bad = _own("config_last_reload_successful", {"instance": "b"}, Run(1, 4), Run(0, _TO_THE_END))
+    yield clock.fires("fires after a bad reload", [good, bad], 4 * clock.scrape)
+    yield clock.silent("is silent after a good one", [good])
+
+
+def _series_dropped(alert: meta.Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock = _Clock(alert, target)
+    labels = {**_SIGNAL, "reason": "max_series"}
+    scraped = {**labels, "instance": "a"}
+    more = [_own("series_dropped_total", scraped, Run(0, 4), Run(1, _TO_THE_END, step=1))]
+    yield clock.fires("fires while series are refused", more, 4 * clock.scrape, labels)
+    yield clock.silent("is silent when none are", [_own("series_dropped_total", scraped, Run(7, _TO_THE_END))])
+
+
+def _honor_labels(alert: meta.Meta, services: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock = _Clock(alert, target)
+    for label, metric in meta.clashes(services):
+        labels = {**_SIGNAL, label: "of the target", names.EXPORTED + label: "ours"}
+        yield clock.fires(f"fires when {label} is renamed", [Input(metric, labels, [Run(0, _TO_THE_END)])])
+    whole = [
+        Input(metric, {**_SIGNAL, label: "ours", "instance": "a"}, [Run(0, _TO_THE_END)])
+        for label, metric in meta.clashes(services)
+    ]
+    yield clock.silent("is silent when labels arrive as they are", whole)
+
+
+def _watchdog(alert: meta.Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    yield _Clock(alert, target).fires("always fires", [])
+
+
+_CASES: dict[str, Callable[[meta.Meta, Sequence[Service], Target], Iterator[dict[str, Any]]]] = {
+    names.ALERT_DOWN: _down,
+    names.ALERT_STALE: _stale,
+    names.ALERT_RELOAD_FAILED: _reload_failed,
+    names.ALERT_SERIES_DROPPED: _series_dropped,
+    names.ALERT_HONOR_LABELS: _honor_labels,
+    names.ALERT_WATCHDOG: _watchdog,
+}

@@ -1,0 +1,82 @@
+"""promtool unit tests as plain data.
+
+The format: https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/
+What fires is asked of ALERTS, which promtool keeps as a Prometheus does: its labels are the alert's whole identity, and
+an annotation that somebody rewords breaks no test.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tocsin import names
+from tocsin.config.types import format_duration
+from tocsin.generate.promql import firing, selector
+
+Labels = Mapping[str, str]
+
+#: What ends a series, as a scrape does that fails or no longer has it.
+ENDS = "stale"
+
+
+class Run(NamedTuple):
+    """So many samples, each `step` above the one before; a value of :data:`ENDS` ends the series instead."""
+
+    value: float | str
+    samples: int = 1
+    step: float = 0
+
+    def text(self) -> str:
+        """As promtool reads it."""
+        if isinstance(self.value, str):
+            return self.value
+        if self.samples == 1:
+            return f"{self.value:.15g}"
+        return f"{self.value:.15g}+{self.step:.15g}x{self.samples - 1}"
+
+
+Runs = Sequence[Run]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A series: runs of samples, one after the other."""
+
+    metric: str
+    labels: Labels
+    runs: Runs
+
+    def data(self) -> dict[str, str]:
+        """As promtool reads it."""
+        values = [run.text() for run in self.runs if run.samples > 0]
+        return {"series": selector(self.metric, self.labels), "values": " ".join(values)}
+
+
+@dataclass(frozen=True, slots=True)
+class Fires:
+    """Which instances of an alert fire at a time, each by its labels; none by default."""
+
+    alert: str
+    at: float
+    instances: Sequence[Labels] = field(default=())
+
+    def data(self) -> dict[str, Any]:
+        """As promtool reads it."""
+        samples = [{"labels": firing(self.alert, labels), "value": 1} for labels in self.instances]
+        expr = selector(names.ALERTS, {names.ALERTNAME: self.alert, names.ALERTSTATE: "firing"})
+        return {"expr": expr, "eval_time": format_duration(self.at), "exp_samples": samples}
+
+
+def case(name: str, scrape: float, series: Sequence[Input], expected: Sequence[Fires]) -> dict[str, Any]:
+    """One test; `scrape` is the time between the samples of its series."""
+    return {
+        "name": name,
+        "interval": format_duration(scrape),
+        "input_series": [one.data() for one in series],
+        "promql_expr_test": [one.data() for one in expected],
+    }
+
+
+def document(rules: str, evaluation: float, cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A file of tests; `rules` is the tested file as seen from there."""
+    return {"rule_files": [rules], "evaluation_interval": format_duration(evaluation), "tests": list(cases)}

@@ -1,0 +1,121 @@
+"""Tier alerts: one rule for each alert of each signal."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tocsin import names
+from tocsin.config.models import Service, Signal, Target, TierAlert
+from tocsin.config.signals import alert_names
+from tocsin.config.types import format_duration
+from tocsin.generate import promql, templates
+from tocsin.generate.scales import SCALES
+
+#: Shortest time that an alert fires on after its tier is left.
+KEEP_FIRING = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An alert of a signal, with everything that its rule and its tests need."""
+
+    service: Service
+    signal_name: str
+    level: str
+    target: Target
+
+    @property
+    def signal(self) -> Signal:
+        """The signal whose tier is looked at."""
+        return self.service.signals[self.signal_name]
+
+    @property
+    def model(self) -> TierAlert:
+        """The alert as the configuration has it."""
+        return self.signal.alert[self.level]
+
+    @property
+    def name(self) -> str:
+        """Name of the alert."""
+        return alert_names(self.service.service, self.signal_name, {self.level: self.model})[self.level]
+
+    @property
+    def severity(self) -> str:
+        """Severity label: the alert's own, else the word of the service's scale for the tier."""
+        return self.model.severity or SCALES[self.service.severity].tiers[self.model.tier - 1]
+
+    @property
+    def matchers(self) -> dict[str, str]:
+        """Labels of every series of the signal."""
+        return {names.SERVICE: self.service.service, names.SIGNAL: self.signal_name}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels that the rule adds."""
+        labels = {names.SEVERITY: self.severity}
+        if self.service.team is not None:
+            labels[names.TEAM] = self.service.team
+        if self.model.page:
+            labels[names.PAGE] = "true"
+        return labels
+
+    @property
+    def wait(self) -> float:
+        """Seconds of `for`: n grades are n - 1 intervals apart, and a grade is seen up to one scrape late."""
+        if self.model.for_ is not None:
+            return self.model.for_
+        return (self.model.grades - 1) * self.signal.interval + self.target.scrape_interval
+
+    @property
+    def keep(self) -> float:
+        """Seconds of `keep_firing_for`."""
+        return max(self.model.keep_firing_for or 0, KEEP_FIRING, 2 * self.signal.interval)
+
+
+def rules_of(service: Service, target: Target) -> Iterator[Rule]:
+    """All tier alerts of a service, signal by signal."""
+    for name, signal in service.signals.items():
+        for level in signal.alert:
+            yield Rule(service, name, level, target)
+
+
+def groups(service: Service, target: Target) -> list[dict[str, Any]]:
+    """One rule group per signal that has alerts, so that Prometheus can evaluate them in parallel."""
+    every = format_duration(target.evaluation_interval)
+    return [
+        {
+            "name": names.rule_group(service.service, name),
+            "interval": every,
+            "rules": [data(Rule(service, name, level, target)) for level in signal.alert],
+        }
+        for name, signal in service.signals.items()
+        if signal.alert
+    ]
+
+
+def data(rule: Rule) -> dict[str, Any]:
+    """The rule as Prometheus reads it."""
+    return {
+        "alert": rule.name,
+        "expr": promql.tier(rule.name, rule.severity, rule.matchers, rule.model.tier),
+        "for": format_duration(rule.wait),
+        "keep_firing_for": format_duration(rule.keep),
+        "labels": {name: templates.inert(value) for name, value in rule.labels.items()},
+        "annotations": annotations(rule),
+    }
+
+
+def annotations(rule: Rule) -> dict[str, str]:
+    """Summary, description and those links that the service gives."""
+    service, tier = rule.service.service, rule.model.tier
+    links = rule.service.links
+    given = {"runbook_url": links.runbook, "dashboard_url": links.dashboard, "logs_url": links.logs}
+    given["traces_url"] = links.traces
+    return {
+        "summary": rule.model.summary or templates.summary(service, rule.signal_name, tier),
+        "description": rule.model.description or templates.description(rule.signal, tier),
+    } | {
+        name: templates.link(template, rule.name, service, rule.signal_name)
+        for name, template in given.items()
+        if template is not None
+    }

@@ -1,0 +1,117 @@
+"""The examples: they pass check, the committed rules are what they say, and the runbooks' figures come out of them."""
+
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tocsin.cli.generate import generate
+from tocsin.config.load import Config, load
+from tocsin.config.models import DEFAULT_ALERTS
+from tocsin.core.fold import Runs, fold, grade
+from tocsin.core.state import State
+from tocsin.specs import spec_of
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "tocsin.yml"
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load(EXAMPLE)
+
+
+def test_the_examples_pass_check_without_a_warning(config: Config) -> None:
+    assert config.warnings == ()
+    assert [service.service for service in config.services] == ["melody-meter", "pynomaly"]
+
+
+def test_the_committed_rules_are_what_the_examples_say() -> None:
+    result = CliRunner().invoke(
+        generate, ["rules", "--config.file", str(EXAMPLE), "--out", str(ROOT), "--check"], catch_exceptions=False
+    )
+    assert result.stdout.endswith("SUCCESS: 6 files are what the configuration says\n"), result.stdout
+    assert result.stderr == ""
+    assert result.exit_code == 0
+
+
+def test_melody_meter_watches_the_names_of_the_runbook(config: Config) -> None:
+    signals = config.services[0].signals
+    assert {name: signal.expr for name, signal in signals.items()} == {
+        "utilization": "melody_bookings_utilization_percent / 100",
+        "bookings": "sum by (resource) (increase(melody_bookings_confirmed_total[1h]))",
+        "cancellations": "sum by (resource) (increase(melody_bookings_cancelled_total[1h]))",
+    }
+    assert all(signal.by == ("resource",) and signal.window <= 500 for signal in signals.values())
+
+
+def test_only_the_critical_utilization_pages_and_tier_1_sends_nothing(config: Config) -> None:
+    alerts = [(n, level, a) for s in config.services for n, g in s.signals.items() for level, a in g.alert.items()]
+    assert [(name, level) for name, level, alert in alerts if alert.page] == [("utilization", "critical")]
+    assert min(alert.tier for _, _, alert in alerts) == 2
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).timestamp()
+
+
+def tier(config: Config, signal: str, normal: float, value: float, when: str) -> int:
+    """Tier of a value at a local time, after two days of a normal value that follows the signal's calendar."""
+    spec = spec_of(config, config.services[1], signal)
+    expected = spec.settings.multiplier or (lambda _: 1.0)
+    now = at(when)
+    times = now - spec.settings.step * np.arange(2 * 288, 0, -1)
+    noise = np.random.default_rng(3).normal(1, 0.05, len(times))
+    history = normal * noise * [expected(t) for t in times]
+    state, _, _ = fold(State.empty(spec.settings, 1), Runs.empty(1), times, history[:, None], spec.settings)
+    return int(grade(state, np.array([value]), now, spec.settings).tier[0])
+
+
+@pytest.mark.parametrize(
+    ("when", "times", "expected"),
+    [
+        ("2026-11-20T09:00", 3.0, 0),  # a Friday
+        ("2026-11-20T03:00", 3.0, 4),
+        ("2026-11-20T16:55", 3.0, 0),
+        ("2026-11-20T17:00", 3.0, 4),
+        ("2026-11-21T12:00", 0.4, 0),  # a Saturday
+        ("2026-11-21T12:00", 1.0, 4),
+        ("2026-11-26T12:00", 0.2, 0),  # a Thursday, and a holiday
+        ("2026-11-26T12:00", 3.0, 4),
+        ("2026-11-02T09:00", 3.0, 0),  # the Monday after the clocks went back
+        ("2026-11-02T08:55", 3.0, 4),
+        ("2026-03-09T09:00", 3.0, 0),  # the Monday after they went forward
+        ("2026-03-09T08:55", 3.0, 4),
+    ],
+)
+def test_three_times_normal_is_expected_in_office_hours_only(
+    config: Config, when: str, times: float, expected: int
+) -> None:
+    assert tier(config, "traffic", 100.0, 100.0 * times, when) == expected
+
+
+@pytest.mark.parametrize(
+    ("signal", "low", "high"),
+    [
+        ("cpu", 0.2, 0.4),
+        ("memory", 0.4, 0.6),
+        ("disk-io", None, 0.8),
+        ("network", None, 0.7),
+        ("response", None, 0.2),
+        ("errors", None, 0.001),
+    ],
+)
+def test_the_normal_ranges_are_those_of_the_runbook(
+    config: Config, signal: str, low: float | None, high: float
+) -> None:
+    assert config.services[1].signals[signal].normal == (low, high)
+
+
+def test_leaving_the_normal_range_is_informational_and_no_alert_starts_from_it(config: Config) -> None:
+    assert tier(config, "cpu", 0.4, np.nextafter(0.4, 1), "2026-11-20T12:00") == 1
+    assert tier(config, "cpu", 0.4, 0.4, "2026-11-20T12:00") == 0
+    assert config.services[1].signals["cpu"].alert == DEFAULT_ALERTS
