@@ -9,6 +9,7 @@ the children can be stopped in order.
 
 import atexit
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -36,10 +37,11 @@ class ServerError(Exception):
 
 
 def find(names: Sequence[str]) -> str:
-    """Path of the first of these programs that is on PATH."""
-    for name in names:
-        if (path := shutil.which(name)) is not None:
-            return path
+    """Path of the program that comes first on PATH under any of these names, whichever name that is."""
+    for folder in os.get_exec_path():
+        for name in names:
+            if (path := shutil.which(name, path=folder)) is not None:
+                return path
     raise ServerError(f"{' or '.join(names)} is not on PATH: install it, or put its directory on PATH")
 
 
