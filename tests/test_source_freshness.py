@@ -1,4 +1,3 @@
-
 import pytest
 
 from tocsin.source.freshness import timestamp_expr

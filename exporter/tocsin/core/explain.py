@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tocsin.core.forecast import REASONS
+from tocsin.core.grades import NOISE
 from tocsin.core.settings import MODELS, Settings
 from tocsin.core.snapshot import Sight, SignalView
 from tocsin.names import TIER_LABELS
@@ -76,11 +77,20 @@ def show(value: float | None, unit: str = "none") -> str:
     return f"{value:.4g}{_SUFFIXES.get(unit, '')}"
 
 
+def _deviation(view: SignalView, column: int) -> float | None:
+    """One standard deviation of the baseline as it counts for any value; None where it never moved at all."""
+    g, settings = view.grades, view.settings
+    mean, least = abs(float(g.mean[column])), settings.min_deviation * settings.times_normal(g.t)
+    scale = max(float(g.stddev[column]), settings.min_deviation_ratio * mean, least)
+    return scale if scale > NOISE * mean else None
+
+
 def _reach(view: SignalView, column: int, tier: int) -> tuple[float | None, float | None]:
     """Values below and above which the resource is at `tier` or worse, from every detector; None for no such value."""
     g, settings, below, above = view.grades, view.settings, [], []
-    if settings.zscore is not None and g.zscore_tier[column] >= 0:
-        distance = max(settings.tiers.z[tier - 1], settings.zscore) * g.scale[column]
+    scale = _deviation(view, column)
+    if settings.zscore is not None and g.zscore_tier[column] >= 0 and scale is not None:
+        distance = max(settings.tiers.z[tier - 1], settings.zscore) * scale
         below.append(g.mean[column] - distance)
         above.append(g.mean[column] + distance)
     how = settings.seasonal
@@ -240,8 +250,9 @@ def _zscore_words(view: SignalView, column: int) -> list[str]:
     z = _directed(float(g.z[column]), settings)
     maturity = "mature" if g.mature[column] else f"immature, {n} of 30 samples, so Student's t widens the band"
     words = (
-        f"Detector zscore: {_bound(z, settings.tiers.z, _grade_of(z, settings.tiers.z), 'z', 2)}. The baseline has mean "
-        f"{show(float(g.mean[column]), view.unit)} and standard deviation {show(float(g.stddev[column]), view.unit)} "
+        f"Detector zscore: {_bound(z, settings.tiers.z, _grade_of(z, settings.tiers.z), 'z', 2)}. "
+        f"The baseline has mean {show(float(g.mean[column]), view.unit)} and standard deviation "
+        f"{show(float(g.stddev[column]), view.unit)} "
         f"over {n} samples ({maturity})."
     )
     return [words + _gate_words(z, settings.zscore, settings.tiers.z[0], capped=bool(g.capped[column]))]
@@ -252,9 +263,7 @@ def _gate_words(z: float, threshold: float, first: float, *, capped: bool) -> st
     if first <= z < threshold:
         out += f" It is below the threshold {threshold:g}, so it counts as tier 0."
     if capped and z > 0:
-        out += (
-            " The baseline is flat at zero, so this says that something changed, not how extreme it is: tier 3 at most."
-        )
+        out += " The baseline is flat: this says that something changed, not how extreme it is, and is tier 3 at most."
     return out
 
 
@@ -312,20 +321,23 @@ def _forecast_words(view: SignalView, forecast: dict[str, Any]) -> str:
         out += f", 95 % interval {show(forecast['lower'], unit)} to {show(forecast['upper'], unit)}"
     if forecast["breach"] is not None:
         latest = forecast["latest"] or "never within the horizon"
-        limit = show(view.settings.limit, unit)
-        return f"{out}. It crosses the limit {limit} at {forecast['breach']} (earliest {forecast['earliest']}, latest {latest})."
+        limit, when = show(view.settings.limit, unit), forecast["breach"]
+        return f"{out}. It crosses the limit {limit} at {when} (earliest {forecast['earliest']}, latest {latest})."
     return f"{out}. No breach time: {_WHY_NO_BREACH[forecast['no_breach']]}."
 
 
 def _change_words(view: SignalView, column: int, tier: int) -> list[str]:
     """At which values the tier would fall, and at which it would rise."""
     out = []
+    if view.settings.zscore is not None and view.grades.zscore_tier[column] >= 0 and _deviation(view, column) is None:
+        out.append(
+            f"It never moved from {show(float(view.grades.mean[column]), view.unit)}: any other value is Action."
+        )
     for target, verb in ((tier, "stays"), (tier + 1, "becomes")):
         if 1 <= target <= 4:
             low, high = _reach(view, column, target)
-            bounds = [
-                f"at or {side} {show(b, view.unit)}" for side, b in (("below", low), ("above", high)) if b is not None
-            ]
+            sides = (("below", low), ("above", high))
+            bounds = [f"at or {side} {show(bound, view.unit)}" for side, bound in sides if bound is not None]
             if bounds:
                 out.append(f"It {verb} {TIER_LABELS[target]} {' or '.join(bounds)}.")
     return out

@@ -1,8 +1,8 @@
 """Forecasts: what each model expects at the horizon, and when the published one crosses the limit.
 
 Three models, each a state in the fold: the drift over the window, double exponential smoothing, Holt-Winters
-(numbers.md, section 4). Forecasts start at the last learnt grid time. Inside, everything is in calendar-adjusted units;
-what leaves is multiplied back.
+(docs/numbers.md, section 4). Forecasts start at the last learnt grid time. Inside, everything is in calendar-adjusted
+units; what leaves is multiplied back.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Grade: how far a value is from what was known before it, and which tier that is (numbers.md, sections 2 and 3)."""
+"""Grade: how far a value is from what was known before it, and its tier (docs/numbers.md, sections 2 and 3)."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -31,7 +31,8 @@ def quantiles() -> Floats:
 class Grades:
     """One evaluation of all resources at unix time t; every array is (C,), NaN where there is nothing to say.
 
-    Values, bands, means and residuals are in the unit of x; `delta` is a ratio of the signal's scale. `zscore_tier` and
+    Values, bands, means and residuals are in the unit of x; `delta` is a ratio of the
+    signal's scale (of 1 where it has none). `zscore_tier` and
     `seasonal_tier` are -1 while that detector is not ready, `tier` is their worst. `capped` marks distances measured
     against floating point noise alone, which are tier 3 at most.
     """
@@ -115,7 +116,7 @@ class _Now:
             z = np.where(scale == 0, 0.0, deviation / scale)
             half = quantiles()[np.minimum(n, MATURE)] * scale * np.sqrt(1 + 1 / n)
         z, half = np.where(ready, z, np.nan), np.where(ready, half, np.nan)
-        return _Distance(deviation, z, half, floor > base, ready, scale)
+        return _Distance(deviation, z, half, floor > base, ready, np.where(ready, scale, np.nan))
 
 
 def _directed(distance: Floats, settings: Settings) -> Floats:

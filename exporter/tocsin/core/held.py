@@ -1,7 +1,7 @@
 """Runs of samples that a detector refused to learn: an incident must not become its own baseline.
 
 After `length` refused samples in a row the level has moved, and the run is what the detector learns anew from
-(numbers.md, section 3). Gaps and excluded times neither count nor end a run.
+(docs/numbers.md, section 3). Gaps and excluded times neither count nor end a run.
 """
 
 from dataclasses import dataclass

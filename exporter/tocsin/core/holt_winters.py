@@ -171,7 +171,7 @@ class HoltWinters(Columns):
                     self.second = None
 
     def _begin(self, columns: Index, seconds: Floats) -> None:
-        """Initial level, trend and season from two whole seasons (numbers.md, section 4)."""
+        """Initial level, trend and season from two whole seasons (docs/numbers.md, section 4)."""
         slots = len(self.season)
         one, two = self.season[:, columns], seconds[:, columns]
         one, two = np.where(np.isnan(one), two, one), np.where(np.isnan(two), one, two)

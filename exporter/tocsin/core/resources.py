@@ -4,18 +4,17 @@ A series is known by the bytes of its label object as the source sends them, so 
 costs one comparison. Only a set of series that has changed is parsed.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tocsin import names
-from tocsin.core.columns import Index
+from tocsin.core.columns import Floats, Index
 
 #: A label value longer than this many characters is refused: it would be repeated on every line of the page.
 LONGEST_LABEL = 4096
@@ -23,10 +22,14 @@ LONGEST_LABEL = 4096
 IDENTITY_COLLISION = "identity_collision"
 LABEL_TOO_LONG = "label_too_long"
 MISSING_LABEL = "missing_label"
+MALFORMED_LABELS = "malformed_labels"
 MAX_SERIES = "max_series"
-REFUSALS = (IDENTITY_COLLISION, LABEL_TOO_LONG, MISSING_LABEL, MAX_SERIES)
+NATIVE_HISTOGRAM = "native_histogram"
+REFUSALS = (IDENTITY_COLLISION, LABEL_TOO_LONG, MISSING_LABEL, MALFORMED_LABELS, MAX_SERIES)
 
 _LEGACY_NAME = re.compile(r"[^a-zA-Z0-9_]")
+#: Strict on purpose: what is not UTF-8 (some sources store it) could not be told apart on the page.
+_LABELS = msgspec.json.Decoder(dict[str, str])
 
 
 class Refused(Exception):
@@ -44,9 +47,10 @@ class Identity:
 def exported_name(label: str, *, alone: bool) -> str:
     """Name under which an identity label is exported; `alone` when it is the only identity label."""
     name = _LEGACY_NAME.sub("_", label)
-    if name[0].isdigit():
+    if name[:1].isdigit():
         name = "_" + name
-    if name in names.RESERVED_LABELS or name.startswith(names.PREFIX) or (name == names.RESOURCE and not alone):
+    reserved = name in names.RESERVED_LABELS or name.startswith((names.PREFIX, "__"))
+    if reserved or not name or (name == names.RESOURCE and not alone):
         return names.PREFIX + name
     return name
 
@@ -77,6 +81,41 @@ class Placement:
 
     columns: Index
     refused: dict[str, int]
+
+
+def spread(columns: Index, values: Floats, width: int) -> Floats:
+    """Values of a vector (n,) in their columns (width,), NaN elsewhere; a column of -1 drops its value."""
+    if (columns < 0).any():
+        columns, values = columns[columns >= 0], values[columns >= 0]
+    out = np.full(width, np.nan)
+    out[columns] = values
+    return out
+
+
+def spread_rows(columns: Index, values: Floats, width: int) -> Floats:
+    """Values of a matrix (T, n) in their columns (T, width).
+
+    Series that share a column follow each other; where two are there at once neither is taken, as in a vector.
+    """
+    out = np.full((len(values), width), np.nan)
+    kept = np.flatnonzero(columns >= 0)
+    taken, first = np.unique(columns[kept], return_index=True)
+    out[:, taken] = values[:, kept[first]]
+    twice = np.zeros_like(out, np.bool_) if taken.size < kept.size else None
+    for i in np.delete(kept, first).tolist():
+        there, column = ~np.isnan(values[:, i]), columns[i]
+        assert twice is not None
+        twice[:, column] |= there & ~np.isnan(out[:, column])
+        out[there, column] = values[there, i]
+    if twice is not None:
+        out[twice] = np.nan
+    return out
+
+
+def last_seen(values: Floats, times: Floats) -> Floats:
+    """Time of the last finite value of each column of (T, n); -inf where there is none."""
+    seen = np.isfinite(values)
+    return np.where(seen.any(axis=0), times[-1 - np.argmax(seen[::-1], axis=0)], -np.inf)
 
 
 class Registry:
@@ -111,11 +150,14 @@ class Registry:
         """Which columns belong to a resource, (C,)."""
         return np.array([identity is not None for identity in self.resources], np.bool_)
 
-    def place(self, metrics: Sequence[bytes], key: bytes, role: str = "value", *, admit: bool = True) -> Placement:
+    def place(
+        self, metrics: Sequence[bytes], key: bytes, role: str = "value", *, admit: bool = True, shared: bool = False
+    ) -> Placement:
         """Columns of the series of a vector, whose joined label bytes are `key`.
 
         `role` tells apart the vectors of one cycle (values, timestamps, capacities), which have their own wire form.
-        With `admit` newcomers get a column; otherwise they are ignored.
+        With `admit` newcomers get a column; otherwise they are ignored. With `shared` series of one identity get the
+        same column: over a stretch of time they may follow each other, where in a vector they would collide.
         """
         last = self._last.get(role)
         if last is not None and last[0] == key and last[1] == self.version:
@@ -127,7 +169,7 @@ class Registry:
         for i, identity in enumerate(identities):
             if isinstance(identity, str):
                 refused[identity] += 1
-            elif seen[identity] > 1:
+            elif seen[identity] > 1 and not shared:
                 refused[IDENTITY_COLLISION] += 1
             elif (column := self._columns.get(identity)) is not None:
                 columns[i] = column
@@ -146,16 +188,17 @@ class Registry:
         known = self._wire.get(metric)
         if known is None:
             try:
-                series = cast("dict[str, str]", json.loads(metric))
-                known = identify(series, self._by, self._ignored, self._signal)
+                known = identify(_LABELS.decode(metric), self._by, self._ignored, self._signal)
             except Refused as refusal:
                 known = str(refusal)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                known = MALFORMED_LABELS
             self._wire[metric] = known
         return known
 
     def _forget_wire(self, metrics: Sequence[bytes]) -> None:
         """Churning series must not fill the memory: keep wire forms of about what is there now."""
-        if len(self._wire) > 4 * len(metrics) + 1000:
+        if len(self._wire) > 4 * max(len(metrics), len(self)) + 1000:
             now = set(metrics)
             self._wire = {metric: known for metric, known in self._wire.items() if metric in now}
 

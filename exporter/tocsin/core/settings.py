@@ -15,7 +15,7 @@ ModelChoice = Literal["auto", "heuristic", "smoothing", "holt_winters"]
 #: Forecast models, in the order of every array that has one row per model.
 MODELS = ("heuristic", "smoothing", "holt_winters")
 
-#: Double exponential smoothing (level, trend), numbers.md section 4.
+#: Double exponential smoothing (level, trend), docs/numbers.md section 4.
 SMOOTHING = (0.3, 0.1)
 
 
@@ -69,7 +69,7 @@ class Settings:
 
     @property
     def warmup_steps(self) -> int:
-        """Grid times that a warm start needs (numbers.md, section 1)."""
+        """Grid times that a warm start needs (docs/numbers.md, section 1)."""
         season = 2 * self.seasonal.slots + 30 if self.seasonal else 0
         learn = max(self.window, season) + self.relearn_after
         return max(learn, -(-3 * self.forecast.horizon // 2) if self.forecast else 0)

@@ -1,6 +1,6 @@
 """What one evaluation cycle leaves behind: frozen, and shared by the exposition, the pages and the explanations."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import IntEnum
 
@@ -12,6 +12,9 @@ from tocsin.core.forecast import Forecasts
 from tocsin.core.grades import Grades
 from tocsin.core.resources import Identity
 from tocsin.core.settings import Settings
+
+#: Intervals after which a view is no longer of now: two cycles have passed and the third is due.
+LATE = 3
 
 
 class Sight(IntEnum):
@@ -64,6 +67,15 @@ class Snapshot:
 
     t: float
     signals: tuple[SignalView, ...] = field(default=())
+
+    def as_of(self, now: float) -> "Snapshot":
+        """The same at unix time `now` of the source: what should have been renewed twice since is not seen any more."""
+
+        def aged(view: SignalView) -> SignalView:
+            late = now - view.grades.t >= LATE * view.settings.interval
+            return replace(view, sight=Sight.BLIND) if late and view.sight is Sight.CLEAR else view
+
+        return replace(self, signals=tuple(map(aged, self.signals)))
 
     def find(
         self, resource: str, *, service: str | None = None, signal: str | None = None

@@ -15,6 +15,8 @@ from tocsin.core.columns import ALL, Columns, Floats, Index, Select, blank
 
 #: A mean further than this many standard deviations from the reference costs digits: the reference moves there.
 _FAR = 100.0
+#: A square that leaves the sum takes digits with it; from this many times the rest on too many.
+_HIDES = 1e6
 
 
 @dataclass(slots=True)
@@ -34,6 +36,8 @@ class Window(Columns):
     oldest_k: NDArray[np.int64]
     newest_k: NDArray[np.int64]
     newest: Floats
+    #: The first two samples as they came, until the third decides about the reference.
+    early: Floats
 
     fills: ClassVar[dict[str, float]] = {"newest": np.nan}
 
@@ -53,13 +57,14 @@ class Window(Columns):
             oldest_k=blank(columns, dtype=np.int64),
             newest_k=blank(columns, dtype=np.int64),
             newest=blank(columns, fill=np.nan),
+            early=blank(2, columns),
         )
 
     def push(self, where: Select, values: Floats, k: int) -> None:
         """Learn `values` (one per selected column, finite) at grid index k."""
         if not values.size:
             return
-        n = self.n[where]
+        n = self.n[where].copy()  # of all columns it would be a view, and change below
         self.ref[where] = np.where(n == 0, values, self.ref[where])
         new = (values - self.ref[where]).astype(np.float32)
         old = self._swap(where, new, n, k)
@@ -73,6 +78,8 @@ class Window(Columns):
         self.newest_k[where] = k
         length = len(self.ring)
         self.n[where] = np.minimum(n + 1, length)
+        self._resum(where, old64)
+        self._settle(where, values, n)
         at = self.at[where] + 1
         self.at[where] = at
         if (at == length).any():
@@ -102,6 +109,42 @@ class Window(Columns):
                 self.skipped[here, columns] = gap
         return cast("NDArray[np.float32]", old)
 
+    def _settle(self, where: Select, values: Floats, n: NDArray[np.intp]) -> None:
+        """Take the middle one of a window's first three samples for its reference.
+
+        The first may be an outlier, and every later sample would lose its digits to the distance from it.
+        """
+        if len(self.ring) < 3 or not (n < 3).any():
+            return
+        columns = np.arange(self.n.size)[where]
+        for i in (0, 1):
+            self.early[i, columns[n == i]] = values[n == i]
+        columns, third = columns[n == 2], values[n == 2]
+        if columns.size:
+            samples = np.vstack([self.early[:, columns], third])
+            self.ref[columns] = np.sort(samples, axis=0)[1]
+            self.ring[:3, columns] = samples - self.ref[columns]
+            exact = self.ring[:3, columns].astype(np.float64)
+            self.newest[columns] = self.ref[columns] + exact[2]
+            self.s1[columns] = self.t1[columns] = exact.sum(axis=0)
+            self.s2[columns] = self.t2[columns] = (exact * exact).sum(axis=0)
+
+    def _resum(self, where: Select, gone: Floats) -> None:
+        """Sum anew where the sample that left was so large that its square hid the others'."""
+        hid = gone * gone > _HIDES * self.s2[where]
+        if hid.any():
+            columns = np.flatnonzero(hid) if isinstance(where, slice) else where[hid]
+            exact = self.ring[:, columns].astype(np.float64)
+            self.s1[columns], self.s2[columns] = exact.sum(axis=0), (exact * exact).sum(axis=0)
+
+    def _move(self, columns: Index, shift: Floats) -> None:
+        """Move the reference of these columns; their rings follow."""
+        for used in np.unique(self.n[columns]).tolist():
+            same = self.n[columns] == used
+            some = columns[same]
+            self._set(some, self.ring[:used, some].astype(np.float64) - shift[same])
+        self.ref[columns] += shift
+
     def _wrap(self, columns: Index) -> None:
         """The write position of these columns is back at the start: take over the fresh sums."""
         self.at[columns] = 0
@@ -113,8 +156,7 @@ class Window(Columns):
         far = columns[mean * mean > _FAR * _FAR * variance]
         if far.size:
             # The newest sample as reference: a flat window then holds exact zeros.
-            self._set(far, self.ring[:, far].astype(np.float64) - self.ring[-1, far].astype(np.float64))
-            self.ref[far] = self.newest[far]
+            self._move(far, self.ring[-1, far].astype(np.float64))
 
     def _set(self, columns: Index, shifted: Floats) -> None:
         """Replace the ring of these columns by `shifted` (length used, len(columns)), already relative to `ref`."""
@@ -149,6 +191,7 @@ class Window(Columns):
         lap = np.arange(len(self.ring))[:, None] < self.at[columns]
         self.ref[columns] *= factor
         self.newest[columns] *= factor
+        self.early[:, columns] *= factor
         self.s1[columns], self.s2[columns] = exact.sum(axis=0), (exact * exact).sum(axis=0)
         exact = np.where(lap, exact, 0.0)
         self.t1[columns], self.t2[columns] = exact.sum(axis=0), (exact * exact).sum(axis=0)

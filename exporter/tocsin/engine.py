@@ -1,0 +1,212 @@
+"""The loop: each signal is evaluated at times aligned to its interval, and the result swapped in as a new snapshot.
+
+Evaluations run side by side, one task each; a failure of one is counted, logged with its reason and does not touch the
+others. What the engine publishes is always a whole, frozen :class:`~tocsin.core.snapshot.Snapshot`.
+"""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from tocsin.core.snapshot import Sight, Snapshot
+from tocsin.evaluation import BLIND_AFTER, Evaluation, Report, Source, Spec
+from tocsin.source.errors import SourceError
+from tocsin.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+#: Told of a fill: signal, grid times done, grid times in all.
+Progress = Callable[[str, int, int], None]
+
+
+def aligned(now: float, interval: int) -> float:
+    """The last multiple of the interval that is not after now."""
+    return math.floor(now / interval) * float(interval)
+
+
+class Engine:
+    """Runs the evaluations of a configuration against a source."""
+
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        source: Source,
+        telemetry: Telemetry,
+        *,
+        query_delay: float = 0.0,
+        max_series: int = 100_000,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        progress: Progress | None = None,
+    ) -> None:
+        """`query_delay` is how many seconds the source lags behind; `clock` gives unix time."""
+        self._telemetry, self._clock, self._sleep = telemetry, clock, sleep
+        self._progress = progress or (lambda _what, _done, _total: None)
+        self._delay, self._max_series = query_delay, max_series
+        self._tasks: dict[Spec, asyncio.Task[None]] = {}
+        self._source = source
+        self._attempted: set[Spec] = set()
+        self._evaluations = {spec: self._evaluation(spec) for spec in specs}
+        self.snapshot = Snapshot(clock())
+
+    @property
+    def ready(self) -> bool:
+        """Whether every signal has been tried at least once."""
+        return self._attempted.issuperset(self._evaluations)
+
+    @property
+    def running(self) -> bool:
+        """Whether every evaluation's task is alive."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks.values())
+
+    @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """The evaluations, in the order of the configuration."""
+        return tuple(self._evaluations.values())
+
+    def _evaluation(self, spec: Spec) -> Evaluation:
+        return Evaluation(spec, self._source, self._room)
+
+    def _room(self) -> int:
+        return self._max_series - sum(len(evaluation) for evaluation in self._evaluations.values())
+
+    def view(self) -> Snapshot:
+        """The snapshot as it looks now: a signal whose cycle hangs is blind, whatever its last cycle found."""
+        snapshot = self.snapshot.as_of(self._clock() - self._delay)
+        for view in snapshot.signals:
+            self._telemetry.set("stale", view.sight is not Sight.CLEAR, view.service, view.signal)
+        return snapshot
+
+    # ------------------------------------------------------------------------------------------------ life
+
+    def start(self) -> None:
+        """Start a task for every evaluation that has none."""
+        for spec, evaluation in self._evaluations.items():
+            if spec not in self._tasks:
+                self._tasks[spec] = asyncio.create_task(self._run(evaluation), name=f"{spec.service}/{spec.signal}")
+        self._telemetry.set("collector_running", 1)
+
+    async def stop(self) -> None:
+        """Cancel every task and wait for them."""
+        self._telemetry.set("collector_running", 0)
+        tasks, self._tasks = list(self._tasks.values()), {}
+        await _cancel(tasks)
+
+    async def reconfigure(
+        self, specs: Sequence[Spec], source: Source | None, *, query_delay: float, max_series: int
+    ) -> None:
+        """Run these signals from now on; signals that did not change keep what they have learnt.
+
+        `source` replaces the present one (then nothing is kept, because it may know other data); None keeps it.
+        """
+        self._delay, self._max_series = query_delay, max_series
+        wanted = set() if source is not None else set(specs)
+        kept = {spec: evaluation for spec, evaluation in self._evaluations.items() if spec in wanted}
+        ended = [self._tasks.pop(spec) for spec in list(self._tasks) if spec not in kept]
+        await _cancel(ended)
+        self._source = source or self._source
+        self._forget_telemetry([spec for spec in self._evaluations if spec not in kept])
+        self._evaluations = {spec: kept.get(spec) or self._evaluation(spec) for spec in specs}
+        self._attempted &= set(specs)
+        self._publish()
+        self.start()
+
+    async def _run(self, evaluation: Evaluation) -> None:
+        """Evaluate for ever, once per interval; a cycle that took too long skips to the present."""
+        interval, done = evaluation.spec.settings.interval, -math.inf
+        while True:
+            t = aligned(self._clock() - self._delay, interval)
+            if t > done:
+                await self.cycle(evaluation, t)
+                done = t
+            elif t < done:
+                self._clock_went_back(evaluation, t)
+            # Never longer than an interval: the clock may have gone back during the cycle.
+            await self._sleep(min(interval, max(0.01, t + interval + self._delay - self._clock())))
+
+    # ------------------------------------------------------------------------------------------------ one cycle
+
+    async def cycle(self, evaluation: Evaluation, t: float) -> None:
+        """Evaluate one signal at unix time t, count what happened and publish a new snapshot."""
+        spec = evaluation.spec
+        labels, outcome = (spec.service, spec.signal), "ok"
+        try:
+            if evaluation.behind(t):
+                await self._fill(evaluation, t)
+            self._count(spec, t, await evaluation.cycle(t))
+        except SourceError as error:
+            outcome = error.klass
+            evaluation.miss(t)
+            log.warning("no answer", signal=_title(spec), t=t, misses=evaluation.misses, reason=str(error))
+        except Exception:
+            outcome = "internal_error"
+            evaluation.miss(t)
+            log.exception("evaluation failed", signal=_title(spec), t=t)
+        self._telemetry.count("evaluations_total", *labels, outcome)
+        self._telemetry.set("stale", evaluation.misses >= BLIND_AFTER, *labels)
+        self._attempted.add(spec)
+        self._publish()
+
+    def _clock_went_back(self, evaluation: Evaluation, t: float) -> None:
+        """Time that was learnt cannot be learnt again: until the clock has caught up nothing is known."""
+        evaluation.miss(t)
+        spec = evaluation.spec
+        self._telemetry.count("evaluations_total", spec.service, spec.signal, "clock_went_back")
+        log.warning("clock went back", signal=_title(spec), t=t, misses=evaluation.misses)
+        self._publish()
+
+    async def _fill(self, evaluation: Evaluation, t: float) -> None:
+        title, started = _title(evaluation.spec), time.perf_counter()
+        first = not evaluation.settled
+        await evaluation.fill(t, lambda done, total: self._progress(title, done, total))
+        spec = evaluation.spec
+        self._telemetry.set("warm_start_missing_samples", evaluation.missing, spec.service, spec.signal)
+        log.info(
+            "warm start" if first else "gap filled",
+            signal=title,
+            resources=len(evaluation),
+            steps=spec.warmup_steps,
+            missing=round(evaluation.missing, 1),
+            seconds=round(time.perf_counter() - started, 2),
+        )
+        if evaluation.history_error:
+            log.warning("no history", signal=title, reason=evaluation.history_error)
+
+    def _count(self, spec: Spec, t: float, report: Report) -> None:
+        labels = (spec.service, spec.signal)
+        for phase, seconds in report.seconds.items():
+            self._telemetry.set("evaluation_duration_seconds", seconds, *labels, phase)
+        self._telemetry.set("evaluation_last_success_timestamp_seconds", t, *labels)
+        self._telemetry.set("series", report.series, *labels)
+        if report.shifts:
+            self._telemetry.count("level_shifts_total", *labels, by=report.shifts)
+            log.info("level shift learnt", signal=_title(spec), resources=report.shifts)
+        for reason, series in report.refused.items():
+            self._telemetry.count("series_dropped_total", *labels, reason, by=series)
+
+    def _publish(self) -> None:
+        views = (evaluation.view for evaluation in self._evaluations.values())
+        self.snapshot = Snapshot(self._clock(), tuple(view for view in views if view is not None))
+
+    def _forget_telemetry(self, gone: Sequence[Spec]) -> None:
+        for spec in gone:
+            labels = (spec.service, spec.signal)
+            gauges = ("evaluation_last_success_timestamp_seconds", "series", "stale", "warm_start_missing_samples")
+            phases = ("query", "evaluate")
+            for short, *own in [(gauge,) for gauge in gauges] + [("evaluation_duration_seconds", p) for p in phases]:
+                with contextlib.suppress(KeyError):  # a signal that never succeeded has no such child
+                    self._telemetry.forget(short, *labels, *own)
+
+
+def _title(spec: Spec) -> str:
+    return f"{spec.service}/{spec.signal}"
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""What Tocsin does with alerts that Alertmanager sends it."""

@@ -1,0 +1,100 @@
+"""Configuration -> specs: each signal of each service as the engine runs it, with every default worked out."""
+
+from collections.abc import Mapping
+
+from tocsin.config.load import Config
+from tocsin.config.models import CalendarModel, Maintenance, Service, Signal
+from tocsin.core.calendar import Calendar, Recurring, Single, Windows
+from tocsin.core.settings import Forecast, Seasonal, Settings
+from tocsin.core.tiers import TierTable
+from tocsin.evaluation import Spec
+from tocsin.source.freshness import timestamp_expr
+
+#: Seconds for which a resource that is gone keeps its state and its tier of -1 (docs/numbers.md, section 1).
+FORGET_AFTER = 3600
+#: A sample is no older than this unless two intervals are longer: what is scraped every minute is not stale at 61 s.
+STALE_AFTER = 120
+#: Where tier 1 of a residual delta begins, unless it is tuned.
+DELTA_THRESHOLD = TierTable().delta[0]
+
+
+def _seasonal(signal: Signal) -> Seasonal | None:
+    model = signal.detect.seasonal
+    if model is None or signal.season_slots is None:
+        return None
+    return Seasonal(
+        slots=signal.season_slots,
+        threshold=model.threshold,
+        delta_threshold=DELTA_THRESHOLD if model.delta_threshold is None else model.delta_threshold,
+        delta_scale=1.0 if signal.unit == "ratio" and signal.scale is None else signal.scale,
+        alpha=model.alpha,
+        beta=model.beta,
+        gamma=model.gamma,
+    )
+
+
+def _forecast(signal: Signal) -> Forecast | None:
+    if signal.forecast is False or signal.horizon is None:
+        return None
+    return Forecast(horizon=signal.horizon // signal.grid, model=signal.forecast.model)
+
+
+def _calendar(model: CalendarModel) -> Calendar:
+    return Calendar.of(model.time_zone, model.holidays, [(m.days, m.hours, m.times) for m in model.multipliers])
+
+
+def _window(model: Maintenance) -> Recurring | Single:
+    if model.on is not None:
+        return Recurring.of(model.name, model.on, model.hours, model.time_zone)
+    return Single.of(model.name, model.start or "", model.end or "", model.time_zone)
+
+
+def settings_of(signal: Signal, service: Service, calendars: Mapping[str, Calendar]) -> Settings:
+    """The numbers of one signal for the fold."""
+    zscore = signal.detect.zscore
+    return Settings(
+        interval=signal.interval,
+        step=signal.grid,
+        window=signal.window,
+        min_samples=signal.min_samples,
+        min_deviation=signal.min_deviation,
+        min_deviation_ratio=signal.min_deviation_ratio,
+        direction=signal.direction,
+        zscore=None if zscore is None else zscore.threshold,
+        seasonal=_seasonal(signal),
+        hold_from=signal.hold_from,
+        relearn_after=signal.relearn_after,
+        tiers=TierTable(z=service.tiers.z, delta=service.tiers.delta),
+        normal=signal.normal,
+        limit=signal.limit,
+        forecast=_forecast(signal),
+        multiplier=None if signal.calendar is None else calendars[signal.calendar],
+    )
+
+
+def spec_of(config: Config, service: Service, name: str) -> Spec:
+    """One signal as the engine runs it."""
+    signal = service.signals[name]
+    settings = settings_of(signal, service, {key: _calendar(m) for key, m in config.process.calendars.items()})
+    windows = [_window(m) for m in config.process.maintenance if not m.services or service.service in m.services]
+    return Spec(
+        service=service.service,
+        signal=name,
+        expr=signal.expr,
+        timestamps=timestamp_expr(signal.expr),
+        capacity=signal.capacity,
+        unit=signal.unit,
+        by=signal.by,
+        ignored=frozenset({"job", *config.process.source.replica_labels}),
+        settings=settings,
+        windows=Windows(tuple(windows)),
+        stale_after=signal.stale_after or max(2 * signal.interval, STALE_AFTER),
+        forget_after=signal.forget_after or max(3 * settings.step, FORGET_AFTER),
+        warmup_steps=settings.warmup_steps if signal.warmup is None else -(-signal.warmup // settings.step),
+        max_series=signal.max_series or config.process.max_series,
+    )
+
+
+def specs_of(config: Config) -> list[Spec]:
+    """Every signal of every service, in the order of the files."""
+    return [spec_of(config, service, name) for service in config.services for name in service.signals]

@@ -1,0 +1,193 @@
+"""The routes. Handlers read the program's present snapshot and change nothing, reload and webhook apart."""
+
+import asyncio
+import gzip
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import orjson
+from aiohttp import web
+
+from tocsin import __version__
+from tocsin.core.explain import explain, instant, show
+from tocsin.core.snapshot import Sight, Snapshot
+from tocsin.metrics import OPENMETRICS, TEXT
+from tocsin.respond.intake import Intake, Malformed
+from tocsin.telemetry import Telemetry
+from tocsin.web.auth import Caller, authorize
+
+#: Largest body of a webhook; Alertmanager's notifications of 1,000 alerts are about 1 MB.
+MAX_WEBHOOK = 8 * 2**20
+_WORST = 10
+#: In Accept-Encoding: gzip, unless it is given the weight 0.
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Program:
+    """What the routes need of the running program; everything is asked for at the time of the request."""
+
+    snapshot: Callable[[], Snapshot]
+    page: Callable[[bool], list[bytes]]
+    ready: Callable[[], bool]
+    #: Faults of the configuration that was to be loaded, none when it is in force now.
+    reload: Callable[[], Awaitable[Sequence[str]]]
+    config_text: Callable[[], str]
+    callers: Callable[[], Sequence[Caller]]
+    telemetry: Telemetry
+    intake: Intake
+    external_url: str = ""
+    clock: Callable[[], float] = time.time
+
+
+PROGRAM = web.AppKey("program", Program)
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FunctionLoader(lambda name: files("tocsin.web").joinpath("templates", name).read_text("utf-8")),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters["show"] = show
+_TEMPLATES.filters["instant"] = instant
+
+
+def create_app(program: Program, prefix: str = "", *, webhook: bool = True) -> web.Application:
+    """The application; `prefix` is where a proxy mounts it, such as /tocsin. `webhook`: whether alerts may arrive."""
+    app = web.Application(client_max_size=MAX_WEBHOOK)
+    app[PROGRAM] = program
+    app.on_response_prepare.append(_protect)
+    for method, path, handler in _ROUTES:
+        if webhook or handler is not _webhook:
+            app.router.add_route(method, prefix + path, handler)
+    for path in ("/", prefix) if prefix else ():
+        app.router.add_get(path, _to_prefix(prefix))
+    return app
+
+
+def _to_prefix(prefix: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def redirect(_request: web.Request) -> web.Response:
+        raise web.HTTPFound(prefix + "/")
+
+    return redirect
+
+
+async def _protect(_request: web.Request, response: web.StreamResponse) -> None:
+    """Every page refuses to be framed or sniffed: it shows text from other people's labels."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+
+
+async def _metrics(request: web.Request) -> web.StreamResponse:
+    """Serve the page in chunks of whole families, gzipped for those who ask."""
+    openmetrics = "application/openmetrics-text" in request.headers.get("Accept", "")
+    chunks = request.app[PROGRAM].page(openmetrics)
+    headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT}
+    if _GZIP.search(request.headers.get("Accept-Encoding", "")) and not _loopback(request):
+        # Level 1: the page is repetitive, higher levels cost several times the processor for a few percent.
+        body = await asyncio.to_thread(lambda: gzip.compress(b"".join(chunks), 1, mtime=0))
+        return web.Response(body=body, headers={**headers, "Content-Encoding": "gzip"})
+    if len(chunks) == 1:
+        return web.Response(body=chunks[0], headers=headers)
+    response = web.StreamResponse(headers=headers)
+    response.content_length = sum(map(len, chunks))
+    await response.prepare(request)
+    for chunk in chunks:
+        await response.write(chunk)
+    return response
+
+
+def _loopback(request: web.Request) -> bool:
+    """On loopback compressing costs several times what the bytes would."""
+    return request.remote in ("127.0.0.1", "::1")
+
+
+async def _healthy(_request: web.Request) -> web.Response:
+    return web.Response(text="Tocsin is healthy.\n")
+
+
+async def _ready(request: web.Request) -> web.Response:
+    if request.app[PROGRAM].ready():
+        return web.Response(text="Tocsin is ready.\n")
+    return web.Response(status=503, text="Tocsin is not ready: not every signal has been evaluated once.\n")
+
+
+async def _reload(request: web.Request) -> web.Response:
+    faults = await request.app[PROGRAM].reload()
+    if faults:
+        text = "the configuration was not loaded, the old one stays in force:\n" + "\n".join(faults) + "\n"
+        return web.Response(status=500, text=text)
+    return web.Response(text="the configuration was loaded\n")
+
+
+async def _config(request: web.Request) -> web.Response:
+    return web.Response(text=request.app[PROGRAM].config_text())
+
+
+async def _index(request: web.Request) -> web.Response:
+    program = request.app[PROGRAM]
+    snapshot = program.snapshot()
+    text = _TEMPLATES.get_template("index.html").render(
+        version=__version__,
+        snapshot=snapshot,
+        worst=[(explain(view, column), view.unit) for view, column in snapshot.worst(_WORST)],
+        resources=sum(int(view.live.sum()) for view in snapshot.signals),
+        arrivals=program.intake.latest()[:_WORST],
+        ready=program.ready(),
+        blind=[view for view in snapshot.signals if view.sight is not Sight.CLEAR],
+        prefix=request.path.rstrip("/"),
+    )
+    return web.Response(text=text, content_type="text/html")
+
+
+async def _explain(request: web.Request) -> web.Response:
+    """Explain every resource of that name, as JSON; 404 with near names when there is none."""
+    query = request.query
+    resource = query.get("resource")
+    if not resource:
+        return _json({"error": "found no parameter resource, expected the name of one"}, 400)
+    snapshot = request.app[PROGRAM].snapshot()
+    found = snapshot.find(resource, service=query.get("service"), signal=query.get("signal"))
+    if not found:
+        return _json({"error": f"no resource {resource!r}", "near": snapshot.near(resource)}, 404)
+    return _json([explain(view, column).as_dict() for view, column in found])
+
+
+def _json(data: object, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(data), status=status, content_type="application/json")
+
+
+async def _webhook(request: web.Request) -> web.Response:
+    program = request.app[PROGRAM]
+    # Counted as it ends: a caller that goes away in the middle of its body has delivered nothing.
+    status, answer = 500, ""
+    try:
+        authorize(request, program.callers(), "webhook")
+        alerts = program.intake.receive(await request.read(), program.clock())
+        status, answer = 200, f"{alerts} alerts received\n"
+    except Malformed as error:
+        status, answer = 400, f"{error}\n"
+    except web.HTTPException as error:
+        status = error.status
+        raise
+    finally:
+        program.telemetry.count("webhook_requests_total", str(status))
+    return web.Response(status=status, text=answer)
+
+
+_ROUTES: tuple[tuple[str, str, Any], ...] = (
+    ("GET", "/", _index),
+    ("GET", "/metrics", _metrics),
+    ("GET", "/-/healthy", _healthy),
+    ("GET", "/-/ready", _ready),
+    ("POST", "/-/reload", _reload),
+    ("PUT", "/-/reload", _reload),
+    ("GET", "/config", _config),
+    ("GET", "/api/v1/explain", _explain),
+    ("POST", "/api/v2/webhook", _webhook),
+)

@@ -1,0 +1,73 @@
+"""TLS and users of Tocsin's own port (`--web.config.file`)."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+
+import bcrypt
+from aiohttp import web
+
+from tocsin.config.webfile import TlsServer
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: Checked against when a user is unknown, so that it takes as long as for a known one.
+_NOBODY = bcrypt.hashpw(b"nobody", bcrypt.gensalt(10)).decode()
+_ASK = {"WWW-Authenticate": 'Basic realm="tocsin"'}
+
+
+def tls_context(model: TlsServer) -> ssl.SSLContext:
+    """The server side; raises OSError (ssl.SSLError is one) for files that cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if model.min_version == "TLS13" else ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(model.cert_file, model.key_file)
+    if model.client_ca_file is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(model.client_ca_file)
+    return context
+
+
+def _credentials(header: str) -> tuple[str, str]:
+    """User and password of an Authorization header; empty ones for anything else than basic."""
+    kind, _, encoded = header.partition(" ")
+    if kind.lower() != "basic":
+        return "", ""
+    try:
+        user, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return user, password
+
+
+def basic_auth(users: Mapping[str, str], but_for: str) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """Middleware that asks for a user everywhere but on the path `but_for`, which has its own credentials."""
+    key = secrets.token_bytes(32)
+
+    @lru_cache(maxsize=256)
+    def known(_digest: bytes) -> list[bool]:
+        return []
+
+    async def right(user: str, password: str) -> bool:
+        # bcrypt is slow on purpose; a scraper comes every few seconds with the same password. What is remembered of it
+        # is a keyed digest.
+        kept = known(hmac.digest(key, f"{user}\0{password}".encode(), hashlib.sha256))
+        if not kept:
+            # bcrypt reads 72 bytes; more are refused rather than cut.
+            text, stored = password.encode(), users.get(user, _NOBODY)
+            fits = len(text) <= 72 and await asyncio.to_thread(bcrypt.checkpw, text, stored.encode())
+            kept.append(fits and user in users)
+        return kept[0]
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path != but_for and not await right(*_credentials(request.headers.get("Authorization", ""))):
+            raise web.HTTPUnauthorized(text="a user and a password are needed\n", headers=_ASK)
+        return await handler(request)
+
+    return middleware

@@ -1,0 +1,100 @@
+"""A program whose parts a test can change, served on loopback."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from scripted import T0, Scripted, spec, steady
+from tocsin.core.snapshot import Snapshot
+from tocsin.evaluation import Evaluation
+from tocsin.metrics import Exposition
+from tocsin.respond.intake import Intake
+from tocsin.telemetry import Telemetry
+from tocsin.web.app import Program, create_app
+from tocsin.web.auth import Caller
+
+TOKEN = "s3cret"  # noqa: S105  of this test alone
+WEBHOOK = "/api/v2/webhook"
+Client = TestClient[web.Request, web.Application]
+
+
+def caller(token: str = TOKEN, *scopes: str) -> Caller:
+    return Caller("alertmanager", hashlib.sha256(token.encode()).digest(), frozenset(scopes or ("webhook",)))
+
+
+def snapshot(*names: Any, at: float = T0) -> Snapshot:
+    """Resources with a value each, the later ones further from their baseline."""
+
+    def made(i: int) -> Callable[[float], float]:
+        return lambda t: steady()(t) + (i if t >= T0 else 0.0)
+
+    evaluation = Evaluation(spec(), Scripted(*((name, made(i)) for i, name in enumerate(names))), lambda: 1000)
+
+    async def run() -> None:
+        await evaluation.fill(T0)
+        await evaluation.cycle(T0)
+
+    asyncio.run(run())
+    assert evaluation.view is not None
+    return Snapshot(at, (evaluation.view,))
+
+
+class Site:
+    """A program whose parts a test can change, and its app on loopback."""
+
+    def __init__(self, found: Snapshot | None = None, *known: Caller, prefix: str = "", webhook: bool = True) -> None:
+        self.telemetry = Telemetry()
+        self.faults: Sequence[str] = ()
+        exposition, found = Exposition(self.telemetry.registry, "essential"), found or Snapshot(T0)
+        self.program = Program(
+            snapshot=lambda: found,
+            page=lambda openmetrics: exposition.page(found, openmetrics=openmetrics),
+            ready=lambda: True,
+            reload=self._reload,
+            config_text=lambda: "process: {}\n",
+            callers=lambda: known,
+            telemetry=self.telemetry,
+            intake=Intake(self.telemetry),
+            clock=lambda: T0,
+        )
+        self.prefix, self.webhook = prefix, webhook
+
+    async def _reload(self) -> Sequence[str]:
+        return self.faults
+
+    def use(self, talk: Callable[[Client], Awaitable[None]]) -> None:
+        async def run() -> None:
+            async with TestClient(TestServer(create_app(self.program, self.prefix, webhook=self.webhook))) as client:
+                await talk(client)
+
+        asyncio.run(run())
+
+    def ask(self, method: str, path: str, **how: Any) -> tuple[int, dict[str, str], str]:
+        """Status, headers and text of one request."""
+        found: list[tuple[int, dict[str, str], str]] = []
+
+        async def talk(client: Client) -> None:
+            async with client.request(method, path, allow_redirects=False, **how) as response:
+                found.append((response.status, dict(response.headers), await response.text()))
+
+        self.use(talk)
+        return found[0]
+
+    def counted(self, code: int) -> float:
+        return self.telemetry.value("webhook_requests_total", str(code))
+
+
+def notification(*alerts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"version": "4", "status": "firing", "receiver": "tocsin", "alerts": list(alerts), **more}
+
+
+def alert(status: str = "firing", **labels: str) -> dict[str, Any]:
+    return {"status": status, "labels": {"alertname": "A", **labels}, "annotations": {"summary": "s"}}
+
+
+def bearer(token: str = TOKEN) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

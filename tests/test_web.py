@@ -1,0 +1,206 @@
+"""Every route over a real socket: what it answers, and how; labels are text whatever is in them."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from scripted import T0
+from site_client import WEBHOOK, Client, Site, alert, bearer, caller, notification, snapshot
+from tocsin.core.snapshot import Sight, Snapshot
+
+# ------------------------------------------------------------------------------------------------ exporter's routes
+
+TEXT_TYPE = "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "content_type"),
+    [
+        ("GET", "/", 200, "text/html; charset=utf-8"),
+        ("GET", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8"),
+        ("GET", "/-/healthy", 200, TEXT_TYPE),
+        ("GET", "/-/ready", 200, TEXT_TYPE),
+        ("POST", "/-/reload", 200, TEXT_TYPE),
+        ("PUT", "/-/reload", 200, TEXT_TYPE),
+        ("GET", "/-/reload", 405, TEXT_TYPE),
+        ("GET", "/config", 200, TEXT_TYPE),
+        ("GET", "/api/v1/explain?resource=a", 200, "application/json"),
+        ("GET", "/api/v1/explain?resource=b", 404, "application/json"),
+        ("GET", "/api/v1/explain", 400, "application/json"),
+        ("GET", WEBHOOK, 405, TEXT_TYPE),
+        ("POST", "/metrics", 405, TEXT_TYPE),
+        ("GET", "/nothing", 404, TEXT_TYPE),
+        ("GET", "/-/healthy/", 404, TEXT_TYPE),
+        ("GET", "/../etc/passwd", 404, TEXT_TYPE),
+    ],
+)
+def test_every_route_has_its_method_its_status_and_its_type(
+    method: str, path: str, status: int, content_type: str
+) -> None:
+    found, headers, _ = Site(snapshot("a")).ask(method, path)
+    assert (found, headers["Content-Type"]) == (status, content_type)
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+
+
+def test_it_is_not_ready_before_every_signal_was_tried() -> None:
+    site = Site()
+    site.program.ready = lambda: False
+    status, _, text = site.ask("GET", "/-/ready")
+    assert (status, text) == (503, "Tocsin is not ready: not every signal has been evaluated once.\n")
+    assert site.ask("GET", "/-/healthy")[0] == 200
+    assert "Starting" in site.ask("GET", "/")[2]
+
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (PROMETHEUS_2, OPENMETRICS),
+        ("text/plain;version=0.0.4", "text/plain; version=0.0.4; charset=utf-8"),
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/vnd.google.protobuf", "text/plain; version=0.0.4; charset=utf-8"),
+        ("", "text/plain; version=0.0.4; charset=utf-8"),
+    ],
+)
+def test_the_page_comes_in_the_format_that_was_asked_for(accept: str, content_type: str) -> None:
+    _, headers, text = Site(snapshot("a")).ask("GET", "/metrics", headers={"Accept": accept})
+    assert headers["Content-Type"] == content_type
+    assert text.endswith("# EOF\n") == (content_type == OPENMETRICS)
+    assert 'tocsin_value{tocsin_service="svc",signal="sig",resource="a"} ' in text
+
+
+def test_the_page_says_how_long_it_is() -> None:
+    _, headers, text = Site(snapshot("ä")).ask("GET", "/metrics", headers={"Accept-Encoding": "identity"})
+    assert int(headers["Content-Length"]) == len(text.encode())
+
+
+def raw(site: Site, source: str, encoding: str) -> tuple[dict[str, str], bytes]:
+    """Headers and bytes of the page as a caller at this loopback address gets it."""
+    found: list[tuple[dict[str, str], bytes]] = []
+
+    async def talk(client: Client) -> None:
+        connector = aiohttp.TCPConnector(local_addr=(source, 0))
+        async with (
+            aiohttp.ClientSession(connector=connector, auto_decompress=False) as session,
+            session.get(client.make_url("/metrics"), headers={"Accept-Encoding": encoding}) as response,
+        ):
+            found.append((dict(response.headers), await response.read()))
+
+    site.use(talk)
+    return found[0]
+
+
+def test_the_page_is_compressed_for_those_who_ask_unless_they_are_on_this_machine() -> None:
+    site = Site(snapshot("a"))
+    headers, plain = raw(site, "127.0.0.1", "gzip")
+    assert "Content-Encoding" not in headers
+    for encoding, compressed in (("gzip", True), ("identity", False), ("gzip;q=0", False), ("br, gzip;q=0.5", True)):
+        headers, body = raw(site, "127.0.0.2", encoding)
+        assert headers.get("Content-Encoding") == ("gzip" if compressed else None)
+        assert (gzip.decompress(body) if compressed else body) == plain
+        assert int(headers["Content-Length"]) == len(body)
+
+
+def test_under_a_prefix_everything_moves_and_the_root_leads_there() -> None:
+    site = Site(snapshot("a"), caller(), prefix="/tocsin")
+    for path in ("/tocsin/metrics", "/tocsin/-/healthy", "/tocsin/config", "/tocsin/api/v1/explain?resource=a"):
+        assert site.ask("GET", path)[0] == 200
+    assert site.ask("GET", "/metrics")[0] == 404
+    for path in ("/", "/tocsin"):
+        status, headers, _ = site.ask("GET", path)
+        assert (status, headers["Location"]) == (302, "/tocsin/")
+    page = site.ask("GET", "/tocsin/")[2]
+    assert 'href="/tocsin/metrics"' in page
+    assert "/tocsin/api/v2/webhook" in page
+    assert site.ask("POST", "/tocsin" + WEBHOOK, json=notification(alert()), headers=bearer())[0] == 200
+
+
+# ------------------------------------------------------------------------------------------------ landing page
+
+
+def test_the_landing_page_shows_the_ten_worst_and_says_why() -> None:
+    names = [f"r{i:02d}" for i in range(14)]
+    text = Site(snapshot(*names)).ask("GET", "/")[2]
+    shown = [name for name in names if f'<td class="name">{name}' in text]
+    assert shown == names[4:]
+    assert text.index("r13") < text.index("r12") < text.index("r04")
+    assert "Detector zscore: z " in text
+    assert "14 resources in 1 signals" in text
+
+
+@pytest.mark.parametrize(
+    "hostile", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "{% raw %}", "&lt;b&gt;"]
+)
+def test_labels_cannot_become_markup(hostile: str) -> None:
+    site = Site(snapshot({"x": hostile}), caller())
+    evil = alert(resource=hostile, alertname=hostile)
+    evil["status"] = evil["annotations"]["summary"] = hostile
+    texts: list[str] = []
+
+    async def talk(client: Client) -> None:
+        async with client.post(WEBHOOK, json=notification(evil), headers=bearer()) as response:
+            assert response.status == 200
+        async with client.get("/") as response:
+            texts.append(await response.text())
+
+    site.use(talk)
+    (text,) = texts
+    assert "<script" not in text
+    assert "<img" not in text
+    escaped = hostile.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;")
+    assert text.count(escaped) >= 4
+
+
+def test_a_blind_signal_is_not_among_the_worst() -> None:
+    found = snapshot("a", "b")
+    blind = replace(found, signals=(replace(found.signals[0], sight=Sight.BLIND),))
+    text = Site(blind).ask("GET", "/")[2]
+    assert '<td class="name">' not in text
+
+
+def test_the_landing_page_works_before_anything_was_graded() -> None:
+    status, _, text = Site().ask("GET", "/")
+    assert status == 200
+    assert "Nothing is graded yet." in text
+
+
+# ------------------------------------------------------------------------------------------------ explain
+
+
+def test_explain_answers_every_signal_of_that_resource_as_data() -> None:
+    found = snapshot("piano", "violin")
+    two = Snapshot(T0, (found.signals[0], replace(found.signals[0], service="other", signal="more")))
+    site = Site(two)
+    answers = json.loads(site.ask("GET", "/api/v1/explain?resource=violin")[2])
+    assert [(a["service"], a["signal"], a["resource"]) for a in answers] == [
+        ("svc", "sig", "violin"),
+        ("other", "more", "violin"),
+    ]
+    assert answers[0]["tier"] == int(found.signals[0].grades.tier[1])
+    (one,) = json.loads(site.ask("GET", "/api/v1/explain?resource=violin&service=other")[2])
+    assert one["signal"] == "more"
+    assert site.ask("GET", "/api/v1/explain?resource=violin&service=other&signal=sig")[0] == 404
+
+
+def test_an_unknown_resource_comes_with_names_that_are_near() -> None:
+    status, _, text = Site(snapshot("piano", "violin", "cello")).ask("GET", "/api/v1/explain?resource=pianp")
+    assert (status, json.loads(text)) == (404, {"error": "no resource 'pianp'", "near": ["piano"]})
+    assert json.loads(Site().ask("GET", "/api/v1/explain?resource=x")[2]) == {"error": "no resource 'x'", "near": []}
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b&c=d", "ünïcödé 🎹", "<b>", "%41", "a\\b"])
+def test_any_name_can_be_asked_for(name: str) -> None:
+    site = Site(snapshot({"resource": name}))
+    resource = name.replace("\\", "\\\\").replace("/", "\\/")
+    status, _, text = site.ask("GET", "/api/v1/explain", params={"resource": resource})
+    assert (status, json.loads(text)[0]["resource"]) == (200, resource)

@@ -1,0 +1,184 @@
+"""The webhook: who may deliver, what is refused and why, and what is counted."""
+
+import asyncio
+import gzip
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripted import T0
+from site_client import TOKEN, WEBHOOK, Client, Site, alert, bearer, caller, notification
+from tocsin.config.models import Principal
+from tocsin.respond.intake import KEPT
+from tocsin.web.app import MAX_WEBHOOK
+from tocsin.web.auth import TokenUnreadable, callers
+
+# ------------------------------------------------------------------------------------------------ webhook
+
+
+def test_without_a_principal_the_webhook_is_closed() -> None:
+    site = Site()
+    status, _, text = site.ask("POST", WEBHOOK, json=notification(alert()), headers=bearer())
+    assert (status, text) == (503, "no principal with scope 'webhook' is configured\n")
+    assert site.counted(503) == 1
+
+
+def test_the_exporter_alone_has_no_webhook() -> None:
+    assert Site(None, caller(), webhook=False).ask("POST", WEBHOOK, json={}, headers=bearer())[0] == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        bearer("wrong"),
+        bearer(""),
+        {"Authorization": TOKEN},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": "Bearer"},
+        {"x-admin-key": TOKEN},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": "Bearer ünïcödé"},
+    ],
+)
+def test_a_stranger_is_refused(headers: dict[str, str]) -> None:
+    site = Site(None, caller())
+    status, answered, _ = site.ask("POST", WEBHOOK, json=notification(alert()), headers=headers)
+    assert (status, answered["WWW-Authenticate"]) == (401, "Bearer")
+    assert (site.counted(401), site.telemetry.value("alerts_received_total", "firing")) == (1, 0)
+
+
+def test_a_caller_without_the_scope_is_refused_by_name() -> None:
+    site = Site(None, caller("other", "read"), caller())
+    status, _, text = site.ask("POST", WEBHOOK, json=notification(alert()), headers=bearer("other"))
+    assert (status, text) == (403, "alertmanager does not have scope 'webhook'\n")
+    assert site.counted(403) == 1
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_alerts_are_taken_counted_and_shown(scheme: str) -> None:
+    site = Site(None, caller())
+    body = notification(alert(), alert("resolved", resource="piano"), alert("odd"), groupKey="{}:{}", truncatedAlerts=0)
+    status, _, text = site.ask("POST", WEBHOOK, json=body, headers={"Authorization": f"{scheme} {TOKEN}"})
+    assert (status, text) == (200, "3 alerts received\n")
+    assert [site.telemetry.value("alerts_received_total", s) for s in ("firing", "resolved", "unknown")] == [1, 1, 1]
+    assert site.counted(200) == 1
+    assert [(a.name, a.at) for a in site.program.intake.latest()] == [("A", T0)] * 3
+    assert "<td>resolved</td>" in site.ask("GET", "/")[2]
+
+
+def test_only_the_last_alerts_are_kept() -> None:
+    site = Site(None, caller())
+    site.ask("POST", WEBHOOK, json=notification(*(alert(n=str(i)) for i in range(KEPT + 7))), headers=bearer())
+    latest = site.program.intake.latest()
+    assert (len(latest), latest[0].alert.labels["n"]) == (KEPT, str(KEPT + 6))
+
+
+def one(**changes: Any) -> dict[str, Any]:
+    return notification({**alert(), **changes})
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "not Alertmanager's webhook payload"),
+        (b"{", "not Alertmanager's webhook payload"),
+        (b"null", "not Alertmanager's webhook payload"),
+        (b"[]", "not Alertmanager's webhook payload"),
+        (b"\xff\xfe", "not Alertmanager's webhook payload"),
+        (b'{"version":"4"}', "missing required field `alerts`"),
+        (json.dumps(one(labels={"a": 1})).encode(), "Expected `str`, got `int`"),
+        (json.dumps(one(labels=None)).encode(), "Expected `object`, got `null`"),
+        (json.dumps(one(status=None)).encode(), "Expected `str`, got `null`"),
+        (b'{"version":"4","alerts":[],"x":' + b"[" * 200_000, "not Alertmanager's webhook payload"),
+        (json.dumps({**notification(), "version": "5"}).encode(), "found payload version '5', expected '4'"),
+        (json.dumps({**notification(), "version": 4}).encode(), "Expected `str`, got `int`"),
+    ],
+)
+def test_a_malformed_body_is_refused_with_the_reason(body: bytes, reason: str) -> None:
+    site = Site(None, caller())
+    status, _, text = site.ask("POST", WEBHOOK, data=body, headers=bearer())
+    assert status == 400
+    assert reason in text
+    assert (site.counted(400), site.program.intake.latest()) == (1, ())
+
+
+def test_a_notification_of_no_alerts_is_fine() -> None:
+    assert Site(None, caller()).ask("POST", WEBHOOK, json=notification(), headers=bearer())[2] == "0 alerts received\n"
+
+
+def test_a_body_that_is_too_large_is_refused() -> None:
+    site = Site(None, caller())
+    status, _, _ = site.ask("POST", WEBHOOK, data=io.BytesIO(b" " * (MAX_WEBHOOK + 1)), headers=bearer())
+    assert (status, site.counted(413)) == (413, 1)
+    fits = json.dumps(notification()).encode()
+    body = io.BytesIO(fits + b" " * (MAX_WEBHOOK - len(fits)))
+    assert site.ask("POST", WEBHOOK, data=body, headers=bearer())[0] == 200
+
+
+def test_a_bomb_in_gzip_is_bounded_by_what_it_becomes() -> None:
+    site = Site(None, caller())
+    body = gzip.compress(b" " * (4 * MAX_WEBHOOK))
+    assert len(body) < MAX_WEBHOOK / 100
+    headers = {**bearer(), "Content-Encoding": "gzip"}
+    assert site.ask("POST", WEBHOOK, data=body, headers=headers)[0] == 413
+
+
+def test_a_strangers_body_is_never_read() -> None:
+    """The refusal comes while the body is still to be sent, however much of it there is."""
+    site = Site(None, caller())
+    answers: list[bytes] = []
+
+    async def talk(client: Client) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        head = (
+            f"POST {WEBHOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\nContent-Length: 100000000000\r\n\r\n"
+        )
+        writer.write(head.encode() + b"{")
+        answers.append(await asyncio.wait_for(reader.readline(), 5))
+        writer.close()
+
+    site.use(talk)
+    assert answers == [b"HTTP/1.1 401 Unauthorized\r\n"]
+
+
+def test_a_caller_that_goes_away_in_the_middle_has_delivered_nothing() -> None:
+    site = Site(None, caller())
+
+    async def talk(client: Client) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        head = f"POST {WEBHOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 1000\r\n\r\n"
+        writer.write(head.encode() + b"{")
+        await writer.drain()
+        writer.close()
+        for _ in range(200):
+            if site.counted(500):
+                return
+            await asyncio.sleep(0.01)
+
+    site.use(talk)
+    assert (site.counted(500), site.counted(200)) == (1, 0)
+
+
+# ------------------------------------------------------------------------------------------------ principals
+
+
+def test_a_principal_has_its_token_by_hash_or_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+    by_hash = Principal(name="a", token_hash=f"sha256:{digest}", scopes=("webhook",))
+    by_file = Principal(name="b", token_file=str(tmp_path / "token"), scopes=("webhook",))
+    assert [one.digest for one in callers([by_hash, by_file])] == [bytes.fromhex(digest)] * 2
+
+
+@pytest.mark.parametrize(("content", "why"), [(None, "cannot read"), ("", "is empty"), (" \n", "is empty")])
+def test_a_token_file_that_says_nothing_is_no_open_door(tmp_path: Path, content: str | None, why: str) -> None:
+    if content is not None:
+        (tmp_path / "token").write_text(content)
+    principal = Principal(name="am", token_file=str(tmp_path / "token"), scopes=("webhook",))
+    with pytest.raises(TokenUnreadable, match=f"principal 'am': .*{why}"):
+        callers([principal])
