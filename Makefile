@@ -7,6 +7,8 @@
 BIN := .venv/bin
 # Further arguments: make test PYTEST_ARGS='-k breach', make demo DEMO_ARGS=--once, make lock LOCK_ARGS=--upgrade
 PYTEST_ARGS ?=
+# Many tests wait for a real server: two at a time take half as long, even on one core.
+PARALLEL := --numprocesses 2 --dist worksteal
 DEMO_ARGS ?=
 LOCK_ARGS ?=
 
@@ -30,7 +32,7 @@ tools: ## Install Prometheus, Alertmanager and VictoriaMetrics (Debian as root),
 	@tests/tools/packages.sh
 
 test: setup tools ## Run all tests, end-to-end ones included
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 lint: setup tools ## Check style, types, layers, committed rules, and that the tree names no machine
 	@$(BIN)/ruff check --quiet
@@ -41,7 +43,7 @@ lint: setup tools ## Check style, types, layers, committed rules, and that the t
 	@tests/tools/clean_tree.sh
 
 matrix: setup tools ## Run unit tests on other Pythons, end-to-end tests on the newest Prometheus and Alertmanager
-	@MAKE="$(MAKE)" tests/tools/matrix.sh $(PYTEST_ARGS)
+	@MAKE="$(MAKE)" tests/tools/matrix.sh $(PARALLEL) $(PYTEST_ARGS)
 
 bench: setup tools ## Run the benchmarks against their peers
 	@$(BIN)/python bench/run.py

@@ -133,8 +133,7 @@ def test_serve_says_which_secret_file_is_missing(tmp_path: Path, verb: str) -> N
     status, _, errors = tocsin(verb, "--config.file", str(path), "--web.listen-address", "127.0.0.1:0")
     assert status == 1
     assert errors == (
-        f"FAILED: principal 'am': cannot read {tmp_path}/no-token: "
-        f"[Errno 2] No such file or directory: '{tmp_path}/no-token'\n"
+        f"FAILED: principal 'am': cannot read the secret in {tmp_path}/no-token: No such file or directory\n"
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from tocsin.config import models
 from tocsin.config.faults import ConfigError
 from tocsin.config.load import load
-from tocsin.config.models import Model, ProcessModel, Service
+from tocsin.config.models import Model, ProcessModel, Service, WebFile
 from tocsin.config.types import Duration, Ratio, Season, Size
 
 DOCUMENT = Path(__file__).parent.parent / "CONFIGURATION.md"
@@ -40,7 +40,7 @@ def reachable(model: type[BaseModel]) -> Iterator[str]:
     yield from model.model_json_schema(by_alias=True).get("$defs", {})
 
 
-MODELS = sorted({*reachable(ProcessModel), *reachable(Service)})
+MODELS = sorted({*reachable(ProcessModel), *reachable(Service), *reachable(WebFile)})
 
 
 def type_of(schema: dict[str, Any]) -> str:

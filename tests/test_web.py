@@ -51,6 +51,9 @@ def test_it_is_not_ready_before_every_signal_was_tried() -> None:
     site.program.ready = lambda: False
     status, _, text = site.ask("GET", "/-/ready")
     assert (status, text) == (503, "Tocsin is not ready: not every signal has been evaluated once.\n")
+    # A page without grades would let alerts resolve that are held while there is no page.
+    status, _, text = site.ask("GET", "/metrics")
+    assert (status, text) == (503, "Tocsin is starting: not every signal has been evaluated once.\n")
     assert site.ask("GET", "/-/healthy")[0] == 200
     assert "Starting" in site.ask("GET", "/")[2]
 

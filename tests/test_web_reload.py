@@ -11,7 +11,7 @@ import yaml
 from aiohttp.test_utils import TestClient, TestServer
 
 from site_client import WEBHOOK, Client, bearer, notification
-from tocsin.cli.serve import Running
+from tocsin.cli.running import Running
 from tocsin.config.load import load
 from tocsin.web.app import create_app
 

@@ -13,9 +13,10 @@ import pytest
 from scripted import T0
 from site_client import TOKEN, WEBHOOK, Client, Site, alert, bearer, caller, notification
 from tocsin.config.models import Principal
+from tocsin.config.secrets import SecretError
 from tocsin.respond.intake import KEPT
 from tocsin.web.app import MAX_WEBHOOK
-from tocsin.web.auth import TokenUnreadable, callers
+from tocsin.web.auth import callers
 
 # ------------------------------------------------------------------------------------------------ webhook
 
@@ -180,5 +181,5 @@ def test_a_token_file_that_says_nothing_is_no_open_door(tmp_path: Path, content:
     if content is not None:
         (tmp_path / "token").write_text(content)
     principal = Principal(name="am", token_file=str(tmp_path / "token"), scopes=("webhook",))
-    with pytest.raises(TokenUnreadable, match=f"principal 'am': .*{why}"):
+    with pytest.raises(SecretError, match=f"principal 'am': .*{why}"):
         callers([principal])

@@ -50,13 +50,15 @@ class Engine:
         self._tasks: dict[Spec, asyncio.Task[None]] = {}
         self._source = source
         self._attempted: set[Spec] = set()
+        self._ready = False
         self._evaluations = {spec: self._evaluation(spec) for spec in specs}
         self.snapshot = Snapshot(clock())
 
     @property
     def ready(self) -> bool:
-        """Whether every signal has been tried at least once."""
-        return self._attempted.issuperset(self._evaluations)
+        """Whether every signal that was there at the start has been tried; signals of a reload do not count."""
+        self._ready = self._ready or self._attempted.issuperset(self._evaluations)
+        return self._ready
 
     @property
     def running(self) -> bool:

@@ -113,7 +113,9 @@ class Tocsin:
 
     def samples(self, name: str, **labels: str) -> list[float]:
         """Values of all series of a metric that have these labels."""
-        _, text = get(self.url + "/metrics")
+        status, text = get(self.url + "/metrics")
+        if status == 503:
+            return []  # it is starting
         return [
             sample.value
             for family in text_string_to_metric_families(text)

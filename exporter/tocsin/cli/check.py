@@ -6,10 +6,11 @@ import click
 import orjson
 
 from tocsin.config.faults import ConfigError, Fault
-from tocsin.config.load import Config, load
+from tocsin.config.load import Config, load, load_web
 from tocsin.config.models import Service, Signal
 from tocsin.config.schema import Kind, json_schema
 from tocsin.config.types import format_duration
+from tocsin.web.security import tls_context
 
 Output = Literal["text", "json"]
 
@@ -49,6 +50,29 @@ def config(file: str | None, schema: Kind | None, output: Output, strict: bool) 
     click.echo(_json(_report(file, found)) if output == "json" else "\n".join(_lines(file, found)))
     if strict and found.warnings:
         raise SystemExit(_WARNINGS)
+
+
+@check.command("web-config")
+@click.argument("file", type=click.Path())
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
+def web_config(file: str, output: Output) -> None:
+    """Check FILE, which is meant for --web.config.file: TLS and users of Tocsin's own port."""
+    try:
+        found = load_web(file)
+        if found.tls_server_config is not None:
+            tls_context(found.tls_server_config)
+    except ConfigError as error:
+        _failed(file, error, output)
+    except OSError as error:
+        message = f"cannot use the certificate and key: {error}"
+        _failed(file, ConfigError([Fault(file, 1, 1, "tls_server_config", message)]), output)
+    users = sorted(found.basic_auth_users)
+    if output == "json":
+        report = {"file": file, "valid": True, "tls": found.tls_server_config is not None, "users": users}
+        click.echo(_json(report))
+    else:
+        how = "HTTPS" if found.tls_server_config else "plain HTTP"
+        click.echo(f"SUCCESS: {file} is valid: {how}, {_count(len(users), 'user')}")
 
 
 def _failed(file: str, error: ConfigError, output: Output) -> NoReturn:

@@ -38,6 +38,7 @@ _TEXTS = {
     "prometheus": "a version such as '2.42'",
     "alertmanager": "a version such as '0.25'",
     "token_hash": "sha256: and 64 digits of 0-9 and a-f",
+    "basic_auth_users": "a bcrypt hash such as `htpasswd -nB` prints",
 }
 
 #: What else than a mapping may stand there.
@@ -120,7 +121,8 @@ def _expected(kind: str, ctx: Mapping[str, Any], path: Path, value: object) -> s
     if kind == "string_too_long":
         return f"at most {ctx['max_length']} characters"
     if kind == "string_pattern_mismatch":
-        return _TEXTS.get(str(path[-1]), f"text like {ctx['pattern']}")
+        named = (_TEXTS[str(key)] for key in reversed(path) if str(key) in _TEXTS)
+        return next(named, f"text like {ctx['pattern']}")
     if kind == "literal_error":
         return _choice(value, re.findall(r"'([^']*)'", ctx["expected"]))
     if kind in _BOUNDS:

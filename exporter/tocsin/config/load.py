@@ -9,12 +9,12 @@ from typing import Any
 
 from tocsin.config import yaml
 from tocsin.config.faults import ConfigError, Fault
-from tocsin.config.models import ProcessModel, Service
+from tocsin.config.models import ProcessModel, Service, WebFile
 from tocsin.config.references import check
 from tocsin.config.secrets import SecretError, read_secret
 from tocsin.config.shape import M, Shaped, shape
 
-__all__ = ["Config", "SecretError", "load", "read_secret"]
+__all__ = ["Config", "SecretError", "load", "load_web", "read_secret"]
 
 _MASK = "<secret>"
 
@@ -47,9 +47,9 @@ class Config:
 
 def load(path: str | Path) -> Config:
     """Read a process file and the service files that it names; ConfigError with every fault. Reads no secret."""
-    process = read(Path(path), ProcessModel, base=str(Path(path).parent))
+    process = _read(Path(path), ProcessModel, base=str(Path(path).parent))
     files, faults = _service_files(Path(path), process)
-    services = [read(file, Service) for file in files]
+    services = [_read(file, Service) for file in files]
     faults += process.faults
     faults += [fault for service in services for fault in service.faults]
     references, warnings = check(process, services)
@@ -61,7 +61,15 @@ def load(path: str | Path) -> Config:
     return Config(process.model, models, (Path(path), *files), digest, tuple(sorted(warnings)))
 
 
-def read(path: Path, model: type[M], base: str | None = None) -> Shaped[M]:
+def load_web(path: str | Path) -> WebFile:
+    """Read the file of ``--web.config.file``; ConfigError with every fault."""
+    shaped = _read(Path(path), WebFile, base=str(Path(path).parent))
+    if shaped.faults or shaped.model is None:
+        raise ConfigError(shaped.faults)
+    return shaped.model
+
+
+def _read(path: Path, model: type[M], base: str | None = None) -> Shaped[M]:
     """Read one file; what keeps it from being read is a fault of it."""
     shaped: Shaped[M] = Shaped(str(path), b"")
     try:

@@ -33,6 +33,7 @@ from tocsin.config.service import (
     TierTableModel,
     ZScoreModel,
 )
+from tocsin.config.webfile import TlsServer, WebFile
 
 __all__ = [
     "DEFAULT_ALERTS",
@@ -59,5 +60,7 @@ __all__ = [
     "TierAlert",
     "TierTableModel",
     "Tls",
+    "TlsServer",
+    "WebFile",
     "ZScoreModel",
 ]

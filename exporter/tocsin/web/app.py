@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -20,9 +20,11 @@ from tocsin.metrics import OPENMETRICS, TEXT
 from tocsin.respond.intake import Intake, Malformed
 from tocsin.telemetry import Telemetry
 from tocsin.web.auth import Caller, authorize
+from tocsin.web.security import basic_auth
 
 #: Largest body of a webhook; Alertmanager's notifications of 1,000 alerts are about 1 MB.
 MAX_WEBHOOK = 8 * 2**20
+WEBHOOK = "/api/v2/webhook"
 _WORST = 10
 #: In Accept-Encoding: gzip, unless it is given the weight 0.
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
@@ -41,7 +43,6 @@ class Program:
     callers: Callable[[], Sequence[Caller]]
     telemetry: Telemetry
     intake: Intake
-    external_url: str = ""
     clock: Callable[[], float] = time.time
 
 
@@ -57,14 +58,23 @@ _TEMPLATES.filters["show"] = show
 _TEMPLATES.filters["instant"] = instant
 
 
-def create_app(program: Program, prefix: str = "", *, webhook: bool = True) -> web.Application:
-    """The application; `prefix` is where a proxy mounts it, such as /tocsin. `webhook`: whether alerts may arrive."""
+def create_app(
+    program: Program, prefix: str = "", *, webhook: bool = True, users: Mapping[str, str] | None = None
+) -> web.Application:
+    """The application; `prefix` is where a proxy mounts it, such as /tocsin. `webhook`: whether alerts may arrive.
+
+    `users` are names and bcrypt hashes; without any nobody is asked for a password.
+    """
     app = web.Application(client_max_size=MAX_WEBHOOK)
+    if users:
+        app.middlewares.append(basic_auth(users, but_for=prefix + WEBHOOK))
     app[PROGRAM] = program
     app.on_response_prepare.append(_protect)
     for method, path, handler in _ROUTES:
         if webhook or handler is not _webhook:
             app.router.add_route(method, prefix + path, handler)
+            if method == "GET":
+                app.router.add_route("HEAD", prefix + path, handler)
     for path in ("/", prefix) if prefix else ():
         app.router.add_get(path, _to_prefix(prefix))
     return app
@@ -84,7 +94,13 @@ async def _protect(_request: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:
-    """Serve the page in chunks of whole families, gzipped for those who ask."""
+    """Serve the page in chunks of whole families, gzipped for those who ask.
+
+    Until every signal has been tried there is no page: a page without grades would look to the alerting rules as if
+    what they hold had passed, while a scrape that fails looks like a Tocsin that is down, and holds them.
+    """
+    if not request.app[PROGRAM].ready():
+        return web.Response(status=503, text="Tocsin is starting: not every signal has been evaluated once.\n")
     openmetrics = "application/openmetrics-text" in request.headers.get("Accept", "")
     chunks = request.app[PROGRAM].page(openmetrics)
     headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT}
@@ -189,5 +205,5 @@ _ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("PUT", "/-/reload", _reload),
     ("GET", "/config", _config),
     ("GET", "/api/v1/explain", _explain),
-    ("POST", "/api/v2/webhook", _webhook),
+    ("POST", WEBHOOK, _webhook),
 )

@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from tocsin.config.models import Principal
-
-
-class TokenUnreadable(OSError):
-    """A principal's token file cannot be read; says which."""
+from tocsin.config.secrets import SecretError, read_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +28,16 @@ def _digest(principal: Principal) -> bytes:
         return bytes.fromhex(principal.token_hash.removeprefix("sha256:"))
     assert principal.token_file is not None
     try:
-        with open(principal.token_file, "rb") as file:  # noqa: PTH123  a path as the user wrote it
-            token = file.read().strip()
-    except OSError as error:
-        raise TokenUnreadable(f"principal {principal.name!r}: cannot read {principal.token_file}: {error}") from None
+        token = read_secret(principal.token_file).strip()
+    except SecretError as error:
+        raise SecretError(f"principal {principal.name!r}: {error}") from None
     if not token:
-        raise TokenUnreadable(f"principal {principal.name!r}: {principal.token_file} is empty")
-    return hashlib.sha256(token).digest()
+        raise SecretError(f"principal {principal.name!r}: {principal.token_file} is empty")
+    return hashlib.sha256(token.encode()).digest()
 
 
 def callers(principals: Sequence[Principal]) -> tuple[Caller, ...]:
-    """The principals with their digests. Raises TokenUnreadable."""
+    """The principals with their digests. Raises SecretError."""
     return tuple(Caller(p.name, _digest(p), frozenset(p.scopes)) for p in principals)
 
 

@@ -7,15 +7,14 @@ import hashlib
 import hmac
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 import bcrypt
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-from tocsin.config.webfile import TlsServer
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from tocsin.config.models import TlsServer
 
 #: Checked against when a user is unknown, so that it takes as long as for a known one.
 _NOBODY = bcrypt.hashpw(b"nobody", bcrypt.gensalt(10)).decode()
@@ -45,7 +44,7 @@ def _credentials(header: str) -> tuple[str, str]:
     return user, password
 
 
-def basic_auth(users: Mapping[str, str], but_for: str) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def basic_auth(users: Mapping[str, str], but_for: str) -> Middleware:
     """Middleware that asks for a user everywhere but on the path `but_for`, which has its own credentials."""
     key = secrets.token_bytes(32)
 
