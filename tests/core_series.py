@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tocsin.core.fold import Runs, State, grade, learn, track
 from tocsin.core.grades import Grades
+from tocsin.core.held import Held
 from tocsin.core.settings import Settings
 
 STEP = 60
@@ -77,8 +78,18 @@ def drive(settings: Settings, columns: int = 1, start: int = 0) -> Driven:
     return Driven(settings, State.empty(settings, columns), Runs.empty(columns), [], start)
 
 
+def held(part: Held) -> Floats:
+    """What is held of each resource, (length, C), 0 beyond its run: which row of the table has it tells nothing."""
+    out = np.zeros((part.length, part.run.size))
+    for column in np.flatnonzero(part.run):
+        out[: part.run[column], column] = part.table.values[part.row[column], : part.run[column]]
+    return out
+
+
 def arrays(part: Any, path: str = "") -> dict[str, Any]:
     """All arrays and numbers inside dataclasses, by path."""
+    if isinstance(part, Held):
+        return {f"{path}.run": part.run, f"{path}.held": held(part)}
     if is_dataclass(part):
         found: dict[str, Any] = {}
         for field in fields(part):

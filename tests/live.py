@@ -10,7 +10,9 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from core_series import held
 from scripted import T0, Scripted, Signal, steady
+from tocsin.core.held import Held
 from tocsin.core.settings import Forecast, Seasonal
 from tocsin.core.snapshot import SignalView, Snapshot
 from tocsin.evaluation import Evaluation, Report, Spec
@@ -80,7 +82,9 @@ def state(evaluation: Evaluation, columns: list[int]) -> dict[str, Any]:
     out: dict[str, Any] = {}
 
     def walk(name: str, value: object) -> None:
-        if isinstance(value, np.ndarray):
+        if isinstance(value, Held):
+            out[f"{name}.run"], out[f"{name}.held"] = value.run[columns], held(value)[:, columns]
+        elif isinstance(value, np.ndarray):
             out[name] = value[..., columns]
         elif is_dataclass(value):
             for f in fields(value):

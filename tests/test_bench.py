@@ -39,7 +39,7 @@ from tocsin.metrics import Exposition  # noqa: E402  as above
 from tocsin.source.columns import decode_matrix, decode_vector  # noqa: E402  as above
 from tools.servers import require  # noqa: E402  as above
 
-ABOUT = report.About("a processor, 2 cores", 0.1, 0.2, 60.0, quick=False)
+ABOUT = report.About("a processor, 2 cores", (0.1, 0.2), 60.0, quick=False)
 
 
 @pytest.fixture(autouse=True)
@@ -143,8 +143,8 @@ def test_the_page_and_its_peer_hold_the_same_samples() -> None:
 
 def test_lines_of_a_page_are_its_samples() -> None:
     t, view = Warm(5, window=60).next()
-    chunks = Exposition(CollectorRegistry(), "essential").page(Snapshot(t, (view,)))
-    assert cycles.lines_of(chunks) == len(samples(b"".join(chunks)))
+    page = b"".join(Exposition(CollectorRegistry(), "essential").page(Snapshot(t, (view,))))
+    assert cycles.lines_of(page) == len(samples(page))
 
 
 # ---------------------------------------------------------------------------------------------------- they all run
@@ -288,7 +288,7 @@ def test_the_committed_page_has_the_markers_and_names_no_load_it_did_not_see() -
 
 @pytest.mark.parametrize(("load", "said"), [(0.9, False), (2.1, True)])
 def test_a_busy_machine_is_named(load: float, said: bool) -> None:
-    about = report.About("a processor", 0.5, load, 60.0, quick=False)
+    about = report.About("a processor", (0.5, load, 0.4), 60.0, quick=False)
     assert ("other programs were using the machine" in about.text()) is said
 
 

@@ -23,6 +23,7 @@ from tocsin.core.grades import Grades
 from tocsin.core.resources import NATIVE_HISTOGRAM, Registry, last_seen, spread, spread_rows
 from tocsin.core.settings import Settings
 from tocsin.core.snapshot import Sight, SignalView
+from tocsin.memory import release
 from tocsin.source.columns import Matrix, Vector
 from tocsin.source.errors import SourceError
 
@@ -291,6 +292,7 @@ class Evaluation:
                 seen += float(fresh.sum())
                 await self._fold(matrix.times, np.where(fresh, values, np.nan), factors)
                 self._note_unseen(matrix.times, np.isfinite(values))
+                release()
                 progress(int(matrix.times[-1] // settings.step) - first + 1, total)
         except SourceError as error:
             await self._go_without(error, t)

@@ -1,11 +1,12 @@
 """Snapshot -> exposition: fresh families for every page, written from cached label bytes.
 
-A line is `name{labels} value`. Everything but the value changes only when a resource comes or goes, so each family of
-each signal has a template with one `%b` per line, and a page costs formatting the numbers (orjson does a whole array at
-once) and one substitution. Values that are absent (NaN) have no line: the template belongs to the set of those present.
+A line is `name{labels} value`. Labels change only when a resource comes or goes, so each signal has a template with one
+`%b` per line, and a family costs formatting the numbers (orjson does a whole array at once), one substitution, and
+putting its name at the beginning of each line. Values that are absent (NaN) have no line: a template belongs to the set
+of those present.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -147,17 +148,29 @@ def format_values(values: Floats) -> list[bytes]:
 
 @dataclass(slots=True)
 class _Template:
+    """Lines of the resources that are `present`, all but the metric's name and its own labels: see _lines."""
+
     present: Bools
     text: bytes
 
 
 @dataclass(slots=True)
 class _Signal:
-    """What can be kept of a signal between pages."""
+    """What can be kept of a signal between pages: its labels, and a template for every set of resources in use."""
 
     version: int
     labels: list[bytes]
-    templates: dict[tuple[str, tuple[str, ...]], _Template] = field(default_factory=dict)
+    whole: _Template
+    parts: dict[tuple[str, tuple[str, ...]], _Template] = field(default_factory=dict)
+
+    def template(self, short: str, own: tuple[str, ...], present: Bools) -> bytes:
+        """Template for these resources; most families have a value for every one of them and share one."""
+        if np.array_equal(self.whole.present, present):
+            return self.whole.text
+        part = self.parts.get((short, own))
+        if part is None or not np.array_equal(part.present, present):
+            part = self.parts[short, own] = _Template(present, _template(self.labels, present))
+        return part.text
 
 
 def _own(registry: CollectorRegistry, openmetrics: bool) -> bytes:
@@ -175,44 +188,50 @@ class Exposition:
         self._registry, self._publish = registry, publish
         self._signals: dict[tuple[str, str], _Signal] = {}
 
-    def page(self, snapshot: Snapshot, *, openmetrics: bool = False) -> list[bytes]:
-        """The page as chunks of whole families, in the order of the contract, own metrics last."""
-        lines: dict[str, list[bytes]] = {short: [] for short in names.FAMILIES}
+    def page(self, snapshot: Snapshot, *, openmetrics: bool = False) -> Iterator[bytes]:
+        """The page as chunks of whole families, in the order of the contract, own metrics last.
+
+        Each chunk is made when it is asked for: a page of a hundred megabytes is never in memory as a whole.
+        """
+        families: dict[str, list[tuple[_Signal, SignalView, tuple[str, ...], Floats]]] = {}
         kept = {}
         for view in snapshot.signals:
             signal = kept[view.service, view.signal] = self._signal(view)
             for short, own, values in rows(view, self._publish):
-                if text := self._lines(signal, short, own, values, view.live):
-                    lines[short].append(text)
+                families.setdefault(short, []).append((signal, view, own, values))
         self._signals = kept
-        chunks = []
-        for short, texts in lines.items():
-            if texts:
-                family = names.FAMILIES[short]
-                chunks += [f"# HELP {family.name} {family.help}\n# TYPE {family.name} gauge\n".encode(), *texts]
-        chunks.append(_own(self._registry, openmetrics))
-        return chunks
+        for short, family in names.FAMILIES.items():
+            texts = (
+                self._lines(signal, short, own, values, view.live)
+                for signal, view, own, values in families.pop(short, ())
+            )
+            if lines := [text for text in texts if text]:
+                head = f"# HELP {family.name} {family.help}\n# TYPE {family.name} gauge\n"
+                yield b"".join([head.encode(), *lines])
+        yield _own(self._registry, openmetrics)
 
     def _signal(self, view: SignalView) -> _Signal:
         known = self._signals.get((view.service, view.signal))
         if known is None or known.version != view.version or len(known.labels) != len(view.resources):
-            known = _Signal(view.version, [_labels(view.service, view.signal, r) for r in view.resources])
+            labels = [_labels(view.service, view.signal, r) for r in view.resources]
+            known = _Signal(view.version, labels, _Template(view.live, _template(labels, view.live)))
         return known
 
     def _lines(
         self, signal: _Signal, short: str, own: tuple[str, ...], values: Floats, live: NDArray[np.bool_]
     ) -> bytes:
         present = live & ~np.isnan(values)
-        template = signal.templates.get((short, own))
-        if template is None or not np.array_equal(template.present, present):
-            template = signal.templates[short, own] = _Template(present, _template(signal.labels, present, short, own))
-        if not template.text:
+        if not present.any():
             return b""
-        return template.text % tuple(format_values(values if present.all() else values[present]))
+        lines = signal.template(short, own, present) % tuple(
+            format_values(values if present.all() else values[present])
+        )
+        # Each line still lacks its beginning. A label value has no raw newline, so they are where lines begin.
+        family = names.FAMILIES[short]
+        extra = "".join(f'{name}="{escape(value)}",' for name, value in zip(family.labels, own, strict=True))
+        head = f"{family.name}{{{extra}".encode()
+        return head + lines.replace(b"\n", b"\n" + head)[: -len(head)]
 
 
-def _template(labels: list[bytes], present: Bools, short: str, own: Iterable[str]) -> bytes:
-    family = names.FAMILIES[short]
-    extra = "".join(f',{name}="{escape(value)}"' for name, value in zip(family.labels, own, strict=True))
-    head, tail = f"{family.name}{{".encode(), f"{extra}}} ".encode() + b"%b\n"
-    return b"".join([head + labels[i] + tail for i in np.flatnonzero(present).tolist()])
+def _template(labels: list[bytes], present: Bools) -> bytes:
+    return b"".join([labels[i] + b"} %b\n" for i in np.flatnonzero(present).tolist()])

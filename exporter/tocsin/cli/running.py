@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -127,7 +127,7 @@ class Running:
         log.info("configuration loaded", hash=self._config.hash[:12], signals=len(specs))
         log.info("query budget", budget=str(self._source.budget(queries)), url=self._config.process.source.url)
 
-    def _page(self, openmetrics: bool) -> list[bytes]:
+    def _page(self, openmetrics: bool) -> Iterator[bytes]:
         then, spent = self._cpu
         self._cpu = now, total = time.monotonic(), _cpu_seconds()
         if now > then:

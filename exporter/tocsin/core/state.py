@@ -43,7 +43,7 @@ class State(Columns):
             window_held=Held.empty(settings.relearn_after, columns),
             drift_errors=Errors.empty(columns),
             smoothing=Smoothing.empty(columns),
-            residuals=Window.empty(settings.window, columns) if seasonal else None,
+            residuals=Window.empty(settings.window, columns, timed=False) if seasonal else None,
             holt_winters=HoltWinters.empty(seasonal.slots, columns) if seasonal else None,
             season_held=Held.empty(settings.relearn_after, columns) if seasonal else None,
             scores=Scores.empty(columns) if settings.forecast else None,

@@ -6,7 +6,7 @@ the ring without a single subtraction, and replaces the running one, so rounding
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from tocsin.core.columns import ALL, Columns, Floats, Index, Select, blank
 _FAR = 100.0
 #: A square that leaves the sum takes digits with it; from this many times the rest on too many.
 _HIDES = 1e6
+_LONGEST_GAP = np.iinfo(np.uint16).max
 
 
 @dataclass(slots=True)
@@ -31,8 +32,8 @@ class Window(Columns):
     s2: Floats
     t1: Floats
     t2: Floats
-    #: Grid times between a sample and the one learnt before it, zero in steady state and then never written.
-    skipped: NDArray[np.uint32]
+    #: Grid times between a sample and the one learnt before it (65,535 for more), where the times are of interest.
+    skipped: NDArray[np.uint16] | None
     oldest_k: NDArray[np.int64]
     newest_k: NDArray[np.int64]
     newest: Floats
@@ -42,8 +43,8 @@ class Window(Columns):
     fills: ClassVar[dict[str, float]] = {"newest": np.nan}
 
     @classmethod
-    def empty(cls, length: int, columns: int) -> "Window":
-        """A window of `length` samples for `columns` resources, nothing learnt."""
+    def empty(cls, length: int, columns: int, *, timed: bool = True) -> "Window":
+        """A window of `length` samples for `columns` resources, nothing learnt; `timed` for one that has a drift."""
         return cls(
             ring=blank(length, columns, dtype=np.float32),
             ref=blank(columns),
@@ -53,7 +54,7 @@ class Window(Columns):
             s2=blank(columns),
             t1=blank(columns),
             t2=blank(columns),
-            skipped=blank(length, columns, dtype=np.uint32),
+            skipped=blank(length, columns, dtype=np.uint16) if timed else None,
             oldest_k=blank(columns, dtype=np.int64),
             newest_k=blank(columns, dtype=np.int64),
             newest=blank(columns, fill=np.nan),
@@ -67,7 +68,8 @@ class Window(Columns):
         n = self.n[where].copy()  # of all columns it would be a view, and change below
         self.ref[where] = np.where(n == 0, values, self.ref[where])
         new = (values - self.ref[where]).astype(np.float32)
-        old = self._swap(where, new, n, k)
+        self._date(where, n, k)
+        old = self._swap(where, new)
         new64, old64 = new.astype(np.float64), old.astype(np.float64)
         squares = new64 * new64
         self.s1[where] += new64 - old64
@@ -75,7 +77,6 @@ class Window(Columns):
         self.t1[where] += new64
         self.t2[where] += squares
         self.newest[where] = self.ref[where] + new64
-        self.newest_k[where] = k
         length = len(self.ring)
         self.n[where] = np.minimum(n + 1, length)
         self._resum(where, old64)
@@ -85,29 +86,32 @@ class Window(Columns):
         if (at == length).any():
             self._wrap(np.flatnonzero(self.at == length))
 
-    def _swap(self, where: Select, new: NDArray[np.float32], n: NDArray[np.intp], k: int) -> NDArray[np.float32]:
-        """Write at each column's position; return what stood there. Keeps the grid indices of both ends."""
-        length, at = len(self.ring), self.at[where]
-        first, full = n == 0, n == length
-        gap = np.where(first, 0, k - self.newest_k[where] - 1).astype(np.uint32)
-        uniform = bool(at[0] == at[-1]) and bool((at == at[0]).all())
-        columns = None if uniform else (np.arange(self.n.size) if where is ALL else where)
-        here = int(at[0]) if uniform else at
-        nxt = (here + 1) % length
-        after = self.skipped[nxt][where] if uniform else self.skipped[nxt, columns]
-        self.oldest_k[where] = np.where(first, k, self.oldest_k[where] + full * (1 + after.astype(np.int64)))
-        if uniform:
-            ring, skipped = self.ring[here], self.skipped[here]
-            old = ring[where].copy()
-            ring[where] = new
-            if gap.any() or skipped[where].any():
-                skipped[where] = gap
-        else:
-            old = self.ring[here, columns]
-            self.ring[here, columns] = new
-            if gap.any() or self.skipped[here, columns].any():
-                self.skipped[here, columns] = gap
+    def _swap(self, where: Select, new: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Write at each column's position; return what stood there."""
+        row, columns = self._place(where)
+        old = self.ring[row, columns].copy()
+        self.ring[row, columns] = new
         return cast("NDArray[np.float32]", old)
+
+    def _place(self, where: Select) -> tuple[Any, Any]:
+        """Index of the selected columns' positions; positions that are all the same are one row, and cheap."""
+        at = self.at[where]
+        if bool((at == at[0]).all()):
+            return int(at[0]), where
+        return at, np.arange(self.n.size) if isinstance(where, slice) else where
+
+    def _date(self, where: Select, n: NDArray[np.intp], k: int) -> None:
+        """Keep the grid indices of both ends; n samples were there before."""
+        if self.skipped is not None:
+            row, columns = self._place(where)
+            first, full = n == 0, n == len(self.ring)
+            gap = np.where(first, 0, np.minimum(k - self.newest_k[where] - 1, _LONGEST_GAP)).astype(np.uint16)
+            after = self.skipped[(row + 1) % len(self.ring), columns].astype(np.int64)
+            self.oldest_k[where] = np.where(first, k, self.oldest_k[where] + full * (1 + after))
+            # In steady state there is nothing to write, and what is never written takes no memory.
+            if gap.any() or self.skipped[row, columns].any():
+                self.skipped[row, columns] = gap
+        self.newest_k[where] = k
 
     def _settle(self, where: Select, values: Floats, n: NDArray[np.intp]) -> None:
         """Take the middle one of a window's first three samples for its reference.
@@ -180,8 +184,13 @@ class Window(Columns):
         self._set(columns, values - values[-1])
         self.newest[columns] = values[-1]
         self.oldest_k[columns], self.newest_k[columns] = ks[0], ks[-1]
-        self.skipped[:, columns] = 0
-        self.skipped[1 : len(ks), columns] = np.diff(ks, axis=0) - 1
+        if self.skipped is not None:
+            gaps = np.minimum(np.diff(ks, axis=0) - 1, _LONGEST_GAP)
+            # Only where there is or was something: see _date.
+            for i in range(length):
+                new = gaps[i - 1] if 0 < i < len(ks) else np.zeros(columns.size, np.int64)
+                if new.any() or self.skipped[i, columns].any():
+                    self.skipped[i, columns] = new
 
     def scale(self, columns: Index, factor: Floats) -> None:
         """Multiply every sample of these columns."""

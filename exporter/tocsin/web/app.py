@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -35,7 +35,7 @@ class Program:
     """What the routes need of the running program; everything is asked for at the time of the request."""
 
     snapshot: Callable[[], Snapshot]
-    page: Callable[[bool], list[bytes]]
+    page: Callable[[bool], Iterator[bytes]]
     ready: Callable[[], bool]
     #: Faults of the configuration that was to be loaded, none when it is in force now.
     reload: Callable[[], Awaitable[Sequence[str]]]
@@ -108,13 +108,12 @@ async def _metrics(request: web.Request) -> web.StreamResponse:
         # Level 1: the page is repetitive, higher levels cost several times the processor for a few percent.
         body = await asyncio.to_thread(lambda: gzip.compress(b"".join(chunks), 1, mtime=0))
         return web.Response(body=body, headers={**headers, "Content-Encoding": "gzip"})
-    if len(chunks) == 1:
-        return web.Response(body=chunks[0], headers=headers)
     response = web.StreamResponse(headers=headers)
-    response.content_length = sum(map(len, chunks))
     await response.prepare(request)
-    for chunk in chunks:
-        await response.write(chunk)
+    if request.method != "HEAD":
+        for chunk in chunks:
+            await response.write(chunk)
+    await response.write_eof()
     return response
 
 
