@@ -52,7 +52,7 @@ demo: setup tools ## Run the demonstration with real servers (DEMO_ARGS=--once t
 	@exec $(BIN)/tocsin demo $(DEMO_ARGS)
 
 generate: setup ## Write the committed rules anew from examples/
-	@$(BIN)/tocsin generate rules --config.file examples/tocsin.yml --out .
+	@$(BIN)/tocsin generate rules --config.file examples/tocsin.yml --out . --prune
 
 lock: setup ## Resolve pyproject.toml into requirements.lock and requirements-dev.lock (LOCK_ARGS=--upgrade for newer pins)
 	@tests/tools/lock.sh $(LOCK_ARGS)

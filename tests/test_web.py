@@ -204,6 +204,5 @@ def test_an_unknown_resource_comes_with_names_that_are_near() -> None:
 @pytest.mark.parametrize("name", ["a/b", "a b&c=d", "ünïcödé 🎹", "<b>", "%41", "a\\b"])
 def test_any_name_can_be_asked_for(name: str) -> None:
     site = Site(snapshot({"resource": name}))
-    resource = name.replace("\\", "\\\\").replace("/", "\\/")
-    status, _, text = site.ask("GET", "/api/v1/explain", params={"resource": resource})
-    assert (status, json.loads(text)[0]["resource"]) == (200, resource)
+    status, _, text = site.ask("GET", "/api/v1/explain", params={"resource": name})
+    assert (status, json.loads(text)[0]["resource"]) == (200, name)

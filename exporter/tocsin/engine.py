@@ -51,6 +51,7 @@ class Engine:
         self._source = source
         self._attempted: set[Spec] = set()
         self._ready = False
+        self._told: dict[Spec, tuple[dict[str, int], bool]] = {}
         self._evaluations = {spec: self._evaluation(spec) for spec in specs}
         self.snapshot = Snapshot(clock())
 
@@ -114,6 +115,7 @@ class Engine:
         self._forget_telemetry([spec for spec in self._evaluations if spec not in kept])
         self._evaluations = {spec: kept.get(spec) or self._evaluation(spec) for spec in specs}
         self._attempted &= set(specs)
+        self._told = {spec: told for spec, told in self._told.items() if spec in kept}
         self._publish()
         self.start()
 
@@ -180,6 +182,7 @@ class Engine:
 
     def _count(self, spec: Spec, t: float, report: Report) -> None:
         labels = (spec.service, spec.signal)
+        self._tell(spec, report)
         for phase, seconds in report.seconds.items():
             self._telemetry.set("evaluation_duration_seconds", seconds, *labels, phase)
         self._telemetry.set("evaluation_last_success_timestamp_seconds", t, *labels)
@@ -189,6 +192,17 @@ class Engine:
             log.info("level shift learnt", signal=_title(spec), resources=report.shifts)
         for reason, series in report.refused.items():
             self._telemetry.count("series_dropped_total", *labels, reason, by=series)
+
+    def _tell(self, spec: Spec, report: Report) -> None:
+        """Say once that series are refused or that there are none: nobody watches what they would say."""
+        told = (dict(report.refused), report.series == 0)
+        if self._told.get(spec, ({}, False)) == told:
+            return
+        self._told[spec] = told
+        if report.refused:
+            log.warning("series refused", signal=_title(spec), **report.refused)
+        if not report.series:
+            log.warning("no series: is the expression right?", signal=_title(spec), expr=spec.expr)
 
     def _publish(self) -> None:
         views = (evaluation.view for evaluation in self._evaluations.values())

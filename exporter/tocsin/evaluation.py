@@ -163,7 +163,7 @@ class Evaluation:
         shifts = int(self._state.shifts.sum()) - before
         self.misses, self._blind_since = 0, None
         self._forget()
-        self.view = self._look(t, x, grades, excluded)
+        self.view = self._look(t, x, grades, excluded, refused)
         return Report(refused, shifts, len(self._registry), {})
 
     def _aligned(self, vector: Vector, role: str) -> Floats:
@@ -225,7 +225,7 @@ class Evaluation:
 
     # ------------------------------------------------------------------------------------------------ what is seen
 
-    def _look(self, t: float, x: Floats, grades: Grades, excluded: str | None) -> SignalView:
+    def _look(self, t: float, x: Floats, grades: Grades, excluded: str | None, refused: dict[str, int]) -> SignalView:
         state, spec, step = self._state, self.spec, self.spec.settings.step
         held = state.window_held.run
         if state.season_held is not None:
@@ -248,6 +248,7 @@ class Evaluation:
             shifted_at=np.where(state.shifted_k < 0, np.nan, state.shifted_k * float(step)),
             season_started=np.zeros(x.shape, np.bool_) if hw is None else hw.started.copy(),
             repeats_seen=spec.timestamps is not None,
+            refused=refused,
             excluded_by=excluded,
         )
 

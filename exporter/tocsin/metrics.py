@@ -80,7 +80,7 @@ def _forecast(view: SignalView) -> Iterator[Row]:
     if f is None:
         return
     horizon = _duration(f.horizon)
-    point, half = f.published(f.point), f.published(f.half)
+    point, half = np.where(view.forecasts_known, f.published(f.point), np.nan), f.published(f.half)
     yield "forecast_value", (horizon,), point
     yield "forecast_upper", (horizon,), point + half
     yield "breach_timestamp_seconds", (), f.breach
@@ -93,11 +93,12 @@ def _forecast_detail(view: SignalView) -> Iterator[Row]:
     if f is None:
         return
     horizon = _duration(f.horizon)
-    yield "forecast_lower", (horizon,), f.published(f.point) - f.published(f.half)
+    known = view.forecasts_known
+    yield "forecast_lower", (horizon,), np.where(known, f.published(f.point) - f.published(f.half), np.nan)
     yield "breach_earliest_timestamp_seconds", (), f.earliest
     yield "breach_latest_timestamp_seconds", (), f.latest
     for index, model in enumerate(MODELS):
-        yield "model_forecast_value", (model, horizon), f.point[index]
+        yield "model_forecast_value", (model, horizon), np.where(known, f.point[index], np.nan)
         yield "forecast_error_ratio", (model,), f.ratio[index]
         yield "forecast_coverage_ratio", (model,), f.coverage[index]
 

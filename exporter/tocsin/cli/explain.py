@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -129,6 +130,7 @@ def explain(resource: str, service: str | None, signal: str | None, url: str, pa
     configure("warn")
     named = {"resource": resource, "service": service, "signal": signal}
     query = {key: value for key, value in named.items() if value is not None}
+    origin = ""
     try:
         status, answer = asyncio.run(ask(url, query))
     except Unanswered as error:
@@ -136,14 +138,17 @@ def explain(resource: str, service: str | None, signal: str | None, url: str, pa
             raise Failed(f"nothing answers at {url} ({error}), and there is no {path} to evaluate from") from None
         try:
             status, answer = from_config(path, query)
+            origin = f"Nothing answers at {url}: evaluated from {path}."
         except ConfigError as faults:
             raise Failed(f"{path} is not a valid configuration:\n{faults}") from None
         except SourceError as failure:
             raise Failed(str(failure)) from None
     if status != 200:
         near = answer.get("near") or []
-        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+        hint = f"; did you mean {', '.join(map(shlex.quote, near))}?" if near else ""
         raise Failed(f"{answer.get('error', f'{url} answered {status}')}{hint}")
+    if origin:
+        click.echo(origin, err=True)
     if output == "json":
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:

@@ -145,6 +145,10 @@ def _report(snapshot: Snapshot, seconds: float, config: Config) -> None:
     click.echo(words(worst[0].as_dict()))
     for warning in config.warnings:
         click.echo(f"\nNote: {warning.message}")
+    samples, needed = int(view.grades.n[view.live].max()), settings.min_samples
+    if samples < needed:
+        step = format_duration(settings.step)
+        click.echo(f"\nNote: only {samples} of {needed} samples at a step of {step}; try a shorter --step, or wait")
     click.echo("\nNext: tocsin init --prometheus URL writes a configuration to start from.")
 
 

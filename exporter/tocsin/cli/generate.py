@@ -31,10 +31,12 @@ def generate() -> None:
 @_config_file
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder that gets `rules/`.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 with the difference when something would change.")
-def rules_command(path: Path, out: Path, check: bool) -> None:
+@click.option("--prune", is_flag=True, help="Remove generated files that this configuration does not have.")
+def rules_command(path: Path, out: Path, check: bool, prune: bool) -> None:
     """Write alerting rules, and promtool tests of them under `rules/tests/`.
 
-    Files of services that no longer exist are removed if they were generated; other files are left alone.
+    Generated files of services that this configuration does not have are named, and removed with --prune; they may
+    belong to another configuration. Files that were not generated are never touched.
     """
     config = _load(path)
     try:
@@ -49,14 +51,15 @@ def rules_command(path: Path, out: Path, check: bool) -> None:
         if check:
             _checked(changes)
             return
-        apply(out, changes)
+        apply(out, changes, prune=prune)
     except OSError as error:
         raise Failed(f"cannot write {error.filename or out}: {error.strerror or error}") from None
     for name in changes.written:
         click.echo(f"wrote {name}")
     for name in changes.removed:
-        click.echo(f"removed {name}")
-    done = f"{len(changes.written)} files written, {len(changes.removed)} removed, {len(changes.unchanged)} unchanged"
+        click.echo(f"removed {name}" if prune else f"left {name}: not of this configuration; --prune removes it")
+    left = f"{len(changes.removed)} {'removed' if prune else 'left over'}"
+    done = f"{len(changes.written)} files written, {left}, {len(changes.unchanged)} unchanged"
     click.echo(f"SUCCESS: {_alerts(data)} alerts in {out}: {done}")
 
 
@@ -65,7 +68,7 @@ def _checked(changes: Changes) -> None:
     if changes.written or changes.removed:
         raise Failed(
             f"{len(changes.written)} files differ and {len(changes.removed)} are left over: "
-            "run `tocsin generate rules` without --check"
+            "run `tocsin generate rules` without --check, and with --prune for what is left over"
         )
     click.echo(f"SUCCESS: {len(changes.unchanged)} files are what the configuration says")
 

@@ -27,6 +27,15 @@ _SIZES = {
 }
 _SUFFIXES = {"bytes": " B", "seconds": " s", "celsius": " C", "per_second": "/s", "per_minute": "/min"}
 
+_WHY_REFUSED = {
+    "identity_collision": "they share their identity with another one; name more labels in `by`, or aggregate",
+    "missing_label": "they lack a label of `by`",
+    "label_too_long": "a label value is longer than 4,096 characters",
+    "max_series": "there are more than max_series",
+    "malformed_labels": "their labels are no text",
+    "native_histogram": "they are native histograms, which have no value; use histogram_quantile()",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -165,7 +174,7 @@ def _detectors(view: SignalView, column: int) -> dict[str, dict[str, Any]]:
 
 def _forecast(view: SignalView, column: int) -> dict[str, Any] | None:
     f = view.forecasts
-    if f is None:
+    if f is None or not view.forecasts_known[column]:
         return None
     model = int(f.model[column])
     reason = int(f.reason[column])
@@ -196,7 +205,10 @@ def _sentences(view: SignalView, column: int, tier: int, forecast: dict[str, Any
         return ["The source has given no answer for two cycles or more: nothing is known now."]
     value = _number(g.x[column])
     if value is None:
-        out.append("There is no fresh value: the series is absent, not a number, or repeats an old sample.")
+        out.append("There is no fresh value: the series is absent, not a finite number, or repeats an old sample.")
+        out += [
+            f"{n} series of this signal are refused: {_WHY_REFUSED.get(why, why)}." for why, n in view.refused.items()
+        ]
     else:
         out.append(_band(view, column, value))
     out += _zscore_words(view, column)
@@ -205,7 +217,7 @@ def _sentences(view: SignalView, column: int, tier: int, forecast: dict[str, Any
         low, high = (show(bound, unit) if bound is not None else "anything" for bound in view.settings.normal)
         out.append(f"Its normal range is {low} to {high}; leaving it alone makes it tier 1.")
     out += _learning_words(view, column)
-    if forecast is not None:
+    if forecast is not None and view.forecasts_known[column]:
         out.append(_forecast_words(view, forecast))
     out += _change_words(view, column, tier)
     return out
@@ -246,7 +258,7 @@ def _zscore_words(view: SignalView, column: int) -> list[str]:
         return []
     n = int(g.n[column])
     if g.zscore_tier[column] < 0:
-        return [f"Detector zscore is not ready: {n} of at least {settings.min_samples} samples."]
+        return _unready("zscore", n, settings)
     z = _directed(float(g.z[column]), settings)
     maturity = "mature" if g.mature[column] else f"immature, {n} of 30 samples, so Student's t widens the band"
     words = (
@@ -256,6 +268,13 @@ def _zscore_words(view: SignalView, column: int) -> list[str]:
         f"over {n} samples ({maturity})."
     )
     return [words + _gate_words(z, settings.zscore, settings.tiers.z[0], capped=bool(g.capped[column]))]
+
+
+def _unready(detector: str, n: int, settings: Settings) -> list[str]:
+    """Why a detector says nothing: too few samples, or nothing to grade (which was said before)."""
+    if n >= settings.min_samples:
+        return []
+    return [f"Detector {detector} is not ready: {n} of at least {settings.min_samples} samples."]
 
 
 def _gate_words(z: float, threshold: float, first: float, *, capped: bool) -> str:
@@ -274,7 +293,7 @@ def _seasonal_words(view: SignalView, column: int) -> list[str]:
     if not view.season_started[column]:
         return [f"Detector seasonal is not ready: it needs two whole seasons of {how.slots} steps first."]
     if g.seasonal_tier[column] < 0:
-        return [f"Detector seasonal is not ready: {int(g.residual_n[column])} of {settings.min_samples} residuals."]
+        return _unready("seasonal", int(g.residual_n[column]), settings)
     z = _directed(float(g.seasonal_z[column]), settings)
     words = [_bound(z, settings.tiers.z, _grade_of(z, settings.tiers.z), "residual z", 2)]
     if how.delta_scale is not None:

@@ -71,8 +71,14 @@ def identify(series: dict[str, str], by: tuple[str, ...] | None, ignored: frozen
     exported = [(exported_name(name, alone=len(by) == 1), value) for name, value in zip(by, values, strict=True)]
     if len({name for name, _ in exported}) < len(exported):
         raise Refused(IDENTITY_COLLISION)
-    resource = "/".join(value.replace("\\", "\\\\").replace("/", "\\/") for value in values)
+    # A single value is unambiguous as it is; mount points and URLs stay legible.
+    resource = values[0] if len(values) == 1 else "/".join(map(_escaped, values))
     return Identity(resource or signal, tuple((n, v) for n, v in exported if n != names.RESOURCE))
+
+
+def _escaped(value: str) -> str:
+    """A value that can be joined with others by `/`."""
+    return value.replace("\\", "\\\\").replace("/", "\\/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What one evaluation cycle leaves behind: frozen, and shared by the exposition, the pages and the explanations."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import IntEnum
@@ -52,8 +53,15 @@ class SignalView:
     sight: Sight = Sight.CLEAR
     #: Whether repeats of an old sample can be told from new ones for this expression.
     repeats_seen: bool = False
+    #: Series that were refused in the last cycle, by reason.
+    refused: Mapping[str, int] = field(default_factory=dict)
     #: Name of the maintenance window in which samples are not learnt now.
     excluded_by: str | None = None
+
+    @property
+    def forecasts_known(self) -> Bools:
+        """For which resources enough is known to look ahead, (C,): before that a forecast would be a guess."""
+        return np.asarray(self.grades.n >= self.settings.min_samples)
 
     @property
     def step(self) -> int:

@@ -121,7 +121,7 @@ def write(directory: Path, ports: Ports) -> Files:
     config = load(files.tocsin)
     data = rules.files(config.process, config.services)
     texts = {name: render.document(one, __version__, config.hash) for name, one in data.items()}
-    apply(directory, compare(directory, texts, ()))
+    apply(directory, compare(directory, texts, ()), prune=False)
     own = snippet.config(config.process, f"{_HOST}:{ports.tocsin}", str(directory / names.RULES))
     _write(files.prometheus, _prometheus(ports, own))
     _write(files.alertmanager, _alertmanager(ports, token))

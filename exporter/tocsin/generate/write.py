@@ -54,11 +54,11 @@ def _read(file: Path) -> str | None:
     return None
 
 
-def apply(out: Path, changes: Changes) -> None:
-    """Write and remove; OSError when that is not possible, with the files before it done."""
+def apply(out: Path, changes: Changes, *, prune: bool) -> None:
+    """Write, and remove what is left over with `prune`; OSError when it cannot, with the files before it done."""
     for name, (_, text) in changes.written.items():
         _replace(out / name, text)
-    for name in changes.removed:
+    for name in changes.removed if prune else ():
         (out / name).unlink(missing_ok=True)
 
 

@@ -1,6 +1,7 @@
 """The routes. Handlers read the program's present snapshot and change nothing, reload and webhook apart."""
 
 import asyncio
+import contextlib
 import gzip
 import re
 import time
@@ -110,10 +111,12 @@ async def _metrics(request: web.Request) -> web.StreamResponse:
         return web.Response(body=body, headers={**headers, "Content-Encoding": "gzip"})
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
-    if request.method != "HEAD":
-        for chunk in chunks:
-            await response.write(chunk)
-    await response.write_eof()
+    # A scraper that gives up is its own affair, and counted by Prometheus.
+    with contextlib.suppress(ConnectionResetError):
+        if request.method != "HEAD":
+            for chunk in chunks:
+                await response.write(chunk)
+        await response.write_eof()
     return response
 
 
@@ -154,6 +157,7 @@ async def _index(request: web.Request) -> web.Response:
         resources=sum(int(view.live.sum()) for view in snapshot.signals),
         arrivals=program.intake.latest()[:_WORST],
         ready=program.ready(),
+        empty=[view for view in snapshot.signals if view.sight is Sight.CLEAR and not view.live.any()],
         blind=[view for view in snapshot.signals if view.sight is not Sight.CLEAR],
         prefix=request.path.rstrip("/"),
     )
