@@ -141,7 +141,7 @@ class Evaluation:
         return self._state.k is None or t > (self._state.k + 1) * self.spec.settings.step
 
     def _take(self, t: float, vector: Vector, sampled: Vector | None, capacity: Vector | None) -> Report:
-        placement = self._registry.place(vector.metrics, vector.key)
+        placement = self._registry.place(lambda: vector.metrics, vector.key)
         refused = dict(placement.refused)
         if vector.histograms:
             refused[NATIVE_HISTOGRAM] = vector.histograms
@@ -167,7 +167,7 @@ class Evaluation:
         return Report(refused, shifts, len(self._registry), {})
 
     def _aligned(self, vector: Vector, role: str) -> Floats:
-        placement = self._registry.place(vector.metrics, vector.key, role, admit=False)
+        placement = self._registry.place(lambda: vector.metrics, vector.key, role, admit=False)
         return spread(placement.columns, vector.values, self._state.columns)
 
     def _fresh(self, x: Floats, t: float, sampled: Vector) -> Bools:

@@ -157,7 +157,13 @@ class Registry:
         return np.array([identity is not None for identity in self.resources], np.bool_)
 
     def place(
-        self, metrics: Sequence[bytes], key: bytes, role: str = "value", *, admit: bool = True, shared: bool = False
+        self,
+        metrics: Sequence[bytes] | Callable[[], Sequence[bytes]],
+        key: bytes,
+        role: str = "value",
+        *,
+        admit: bool = True,
+        shared: bool = False,
     ) -> Placement:
         """Columns of the series of a vector, whose joined label bytes are `key`.
 
@@ -168,6 +174,7 @@ class Registry:
         last = self._last.get(role)
         if last is not None and last[0] == key and last[1] == self.version:
             return last[2]
+        metrics = metrics() if callable(metrics) else metrics
         identities = [self._identity(metric) for metric in metrics]
         seen = Counter(identity for identity in identities if isinstance(identity, Identity))
         columns = np.full(len(metrics), -1, np.intp)

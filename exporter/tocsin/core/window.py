@@ -20,6 +20,41 @@ _HIDES = 1e6
 _LONGEST_GAP = np.iinfo(np.uint16).max
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """One row of a matrix (length, C) for each selected column.
+
+    Nearly all columns are at the same row, which is read and written as a whole; `odd` are the others' positions in
+    the selection, `columns` and `others` their columns and rows.
+    """
+
+    where: Select
+    row: int
+    odd: Index
+    columns: Index
+    others: Index
+
+    @classmethod
+    def of(cls, rows: Index, where: Select) -> "_Rows":
+        """Row of each selected column."""
+        row = int(rows[0]) if (rows == rows[0]).all() else int(np.bincount(rows).argmax())
+        odd = np.flatnonzero(rows != row)
+        return cls(where, row, odd, odd if isinstance(where, slice) else where[odd], rows[odd])
+
+    def read(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        """A copy of what stands there."""
+        out = matrix[self.row].copy() if isinstance(self.where, slice) else matrix[self.row, self.where]
+        out[self.odd] = matrix[self.others, self.columns]
+        return cast("NDArray[Any]", out)
+
+    def write(self, matrix: NDArray[Any], values: NDArray[Any]) -> None:
+        """Put these there."""
+        kept = matrix[self.row, self.columns]
+        matrix[self.row, self.where] = values
+        matrix[self.row, self.columns] = kept
+        matrix[self.others, self.columns] = values[self.odd]
+
+
 @dataclass(slots=True)
 class Window(Columns):
     """Arrays over resources: `ring` (length, C) float32, `ref`, counts, sums, and grid indices of the two ends."""
@@ -88,29 +123,23 @@ class Window(Columns):
 
     def _swap(self, where: Select, new: NDArray[np.float32]) -> NDArray[np.float32]:
         """Write at each column's position; return what stood there."""
-        row, columns = self._place(where)
-        old = self.ring[row, columns].copy()
-        self.ring[row, columns] = new
+        rows = _Rows.of(self.at[where], where)
+        old = rows.read(self.ring)
+        rows.write(self.ring, new)
         return cast("NDArray[np.float32]", old)
-
-    def _place(self, where: Select) -> tuple[Any, Any]:
-        """Index of the selected columns' positions; positions that are all the same are one row, and cheap."""
-        at = self.at[where]
-        if bool((at == at[0]).all()):
-            return int(at[0]), where
-        return at, np.arange(self.n.size) if isinstance(where, slice) else where
 
     def _date(self, where: Select, n: NDArray[np.intp], k: int) -> None:
         """Keep the grid indices of both ends; n samples were there before."""
         if self.skipped is not None:
-            row, columns = self._place(where)
-            first, full = n == 0, n == len(self.ring)
+            at, length = self.at[where], len(self.ring)
+            first, full = n == 0, n == length
             gap = np.where(first, 0, np.minimum(k - self.newest_k[where] - 1, _LONGEST_GAP)).astype(np.uint16)
-            after = self.skipped[(row + 1) % len(self.ring), columns].astype(np.int64)
+            after = _Rows.of((at + 1) % length, where).read(self.skipped).astype(np.int64)
             self.oldest_k[where] = np.where(first, k, self.oldest_k[where] + full * (1 + after))
             # In steady state there is nothing to write, and what is never written takes no memory.
-            if gap.any() or self.skipped[row, columns].any():
-                self.skipped[row, columns] = gap
+            changed = np.flatnonzero(gap != _Rows.of(at, where).read(self.skipped))
+            if changed.size:
+                self.skipped[at[changed], changed if isinstance(where, slice) else where[changed]] = gap[changed]
         self.newest_k[where] = k
 
     def _settle(self, where: Select, values: Floats, n: NDArray[np.intp]) -> None:
@@ -225,10 +254,7 @@ class Window(Columns):
         """Slope per grid step between the oldest and the newest sample; NaN below two samples."""
         n = self.n[columns]
         first = np.where(n == len(self.ring), self.at[columns], 0)
-        if first.size and (first == first[0]).all():
-            oldest = self.ring[first[0], columns]
-        else:
-            oldest = self.ring[first, np.arange(first.size) if isinstance(columns, slice) else columns]
+        oldest = _Rows.of(first, columns).read(self.ring) if first.size else np.empty(0, np.float32)
         span = (self.newest_k[columns] - self.oldest_k[columns]).astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = (self.newest[columns] - (self.ref[columns] + oldest.astype(np.float64))) / span
