@@ -183,8 +183,20 @@ def test_exported_names_are_legal_unique_and_never_ours(series: dict[str, str]) 
 def test_series_get_columns_in_their_order_and_keep_them_in_any_other() -> None:
     known = registry()
     assert place(known, {"n": "a"}, {"n": "b"}, {"n": "c"}) == ([0, 1, 2], {})
+    before = known.version
     assert place(known, {"n": "c"}, {"n": "a"}, {"n": "b"}) == ([2, 0, 1], {})
-    assert (len(known), known.version) == (3, 3)
+    assert (len(known), known.version) == (3, before)
+
+
+def test_no_two_registries_share_a_version_so_that_nothing_kept_of_one_passes_for_the_other() -> None:
+    one, other = registry(), registry()
+    place(one, {"n": "a"})
+    place(other, {"n": "b"})
+    assert one.version != other.version
+
+
+def test_a_label_name_of_a_megabyte_is_refused_as_a_value_is() -> None:
+    assert place(registry(), {"n" * 1_000_000: "a"}) == ([-1], {LABEL_TOO_LONG: 1})
 
 
 def test_two_series_with_one_identity_are_both_refused_also_when_one_was_there_before() -> None:

@@ -57,14 +57,14 @@ def test_a_range_that_ends_before_it_starts_asks_nothing() -> None:
     assert bench.proxy.requests == []
 
 
-def test_chunks_are_halved_until_they_fit_and_the_size_is_remembered() -> None:
+def test_chunks_are_halved_until_they_fit_and_the_next_call_begins_with_twice_that() -> None:
     bench = Bench(matrix_server(most=30))
 
     async def use(source: Source) -> tuple[list[Matrix], list[Matrix]]:
         return await chunks(source, NOW, NOW + 60 * 99, 60), await chunks(source, NOW, NOW + 60 * 49, 60)
 
     first, second = bench.run(use)
-    assert points(bench) == [100, 50, 25, 25, 25, 25, 25, 25]
+    assert points(bench) == [100, 50, 25, 25, 25, 25, 50, 25, 25]
     np.testing.assert_array_equal(np.concatenate([m.times for m in first]), NOW + 60 * np.arange(100))
     np.testing.assert_array_equal(np.concatenate([m.values for m in second])[:, 0], NOW + 60 * np.arange(50))
 

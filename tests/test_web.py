@@ -1,5 +1,6 @@
 """Every route over a real socket: what it answers, and how; labels are text whatever is in them."""
 
+import asyncio
 import gzip
 import json
 from dataclasses import replace
@@ -206,3 +207,22 @@ def test_any_name_can_be_asked_for(name: str) -> None:
     site = Site(snapshot({"resource": name}))
     status, _, text = site.ask("GET", "/api/v1/explain", params={"resource": name})
     assert (status, json.loads(text)[0]["resource"]) == (200, name)
+
+
+def test_a_head_does_not_run_into_the_next_answer_of_its_connection() -> None:
+    answers: list[bytes] = []
+
+    async def talk(client: Client) -> None:
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        asked = (
+            b"HEAD /metrics HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        )
+        writer.write(b"".join(asked))
+        answers.append(await reader.read())
+        writer.close()
+
+    Site(snapshot("a")).use(talk)
+    heads = answers[0].split(b"\r\n\r\n")
+    assert [head.split(b"\r\n")[0] for head in heads[:2]] == [b"HTTP/1.1 200 OK"] * 2
+    assert heads[2] == b"Tocsin is healthy.\n"

@@ -9,6 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -18,6 +19,9 @@ from tocsin.source.errors import SourceError
 from tocsin.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
+
+#: Intervals by which the clock may go back before the history is learnt anew rather than waited for.
+_TOO_FAR = 3
 
 #: Told of a fill: signal, grid times done, grid times in all.
 Progress = Callable[[str, int, int], None]
@@ -113,7 +117,12 @@ class Engine:
         await _cancel(ended)
         self._source = source or self._source
         self._forget_telemetry([spec for spec in self._evaluations if spec not in kept])
+        views = {(spec.service, spec.signal): old.view for spec, old in self._evaluations.items()}
         self._evaluations = {spec: kept.get(spec) or self._evaluation(spec) for spec in specs}
+        for spec, evaluation in self._evaluations.items():
+            # Until it has been graded anew a signal is unknown: without any tier its alerts would resolve.
+            if spec not in kept and (view := views.get((spec.service, spec.signal))) is not None:
+                evaluation.view = replace(view, sight=max(view.sight, Sight.BLIND))
         self._attempted &= set(specs)
         self._told = {spec: told for spec, told in self._told.items() if spec in kept}
         self._publish()
@@ -124,6 +133,11 @@ class Engine:
         interval, done = evaluation.spec.settings.interval, -math.inf
         while True:
             t = aligned(self._clock() - self._delay, interval)
+            if done - t >= _TOO_FAR * interval:
+                # The clock was ahead, or is back for good: what was learnt under it can be learnt again.
+                log.warning("clock went back", signal=_title(evaluation.spec), t=t, back=done - t)
+                evaluation.start_anew()
+                done = -math.inf
             if t > done:
                 await self.cycle(evaluation, t)
                 done = t
@@ -185,7 +199,7 @@ class Engine:
         self._tell(spec, report)
         for phase, seconds in report.seconds.items():
             self._telemetry.set("evaluation_duration_seconds", seconds, *labels, phase)
-        self._telemetry.set("evaluation_last_success_timestamp_seconds", t, *labels)
+        self._telemetry.set("evaluation_last_success_timestamp_seconds", t + self._delay, *labels)
         self._telemetry.set("series", report.series, *labels)
         if report.shifts:
             self._telemetry.count("level_shifts_total", *labels, by=report.shifts)

@@ -281,7 +281,7 @@ class Evaluation:
         first = last - self.spec.warmup_steps + 1
         if self._state.k is not None:
             if self._state.k + 1 < first:
-                self._start_anew()
+                self.start_anew()
             else:
                 first = self._state.k + 1
         if first > last:
@@ -307,10 +307,11 @@ class Evaluation:
         A source that answers nothing now (a wrong token, a login page) may give the history later. One that answers
         instant queries and refuses this range will refuse it again.
         """
+        # Only a source that answers now counts: one that is away says nothing about its history.
+        await self._source.instant(self.spec.expr, t, self.spec.settings.step)
         self._failed_fills += 1
         if error.retry and self._failed_fills < PATIENCE:
             raise error
-        await self._source.instant(self.spec.expr, t, self.spec.settings.step)
         self.history_error = error.message
 
     async def _skip(self, last: int) -> None:
@@ -327,9 +328,10 @@ class Evaluation:
         since = np.argmax(seen[::-1], axis=0) * step
         self._unseen = np.where(seen.any(axis=0), since, self._unseen + len(times) * step)
 
-    def _start_anew(self) -> None:
-        """The gap is longer than a warm-up: what was known before it has no weight any more."""
+    def start_anew(self) -> None:
+        """Forget what was learnt: the gap is longer than a warm-up, or the clock was wrong."""
         columns = self._state.columns
+        self._sampled, self._capacity = np.full(columns, np.nan), np.full(columns, np.nan)
         self._state = State.empty(self.spec.settings, columns)
         self._runs = Runs.empty(columns)
 

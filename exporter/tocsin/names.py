@@ -143,7 +143,7 @@ OWN = _families(
     Family(
         "evaluation_last_success_timestamp_seconds",
         "always",
-        "Evaluation time of the signal's last successful cycle; the gauges of the signal come from it.",
+        "Unix time of the signal's last successful cycle; its gauges are as of then, less the query delay.",
         (SERVICE, SIGNAL),
     ),
     Family(

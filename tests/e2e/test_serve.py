@@ -189,7 +189,7 @@ def test_victoriametrics_is_a_source_of_its_own_kind(tmp_path: Path) -> None:
             until(lambda: tocsin.sample("tocsin_severity_level", resource="piano") == 0.0, "piano is graded")
             at = tocsin.sample("tocsin_evaluation_last_success_timestamp_seconds", signal="load")
             assert at is not None
-            assert 29 <= time.time() - at <= 35
+            assert -1 <= time.time() - at <= 5
             assert tocsin.sample("tocsin_source_requests_total", **{"class": "ok"})
             assert tocsin.samples("tocsin_source_requests_total", **{"class": "bad_response"}) in ([], [0.0])
 

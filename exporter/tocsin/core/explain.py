@@ -113,6 +113,11 @@ def _reach(view: SignalView, column: int, tier: int) -> tuple[float | None, floa
         above.append(centre + max(far, gate))
     low = max(below) if below and settings.direction != "up" else None
     high = min(above) if above and settings.direction != "down" else None
+    if tier == 1 and settings.normal is not None:
+        # Leaving the static range is tier 1 on either side, whatever the detectors say.
+        least, most = settings.normal
+        low = least if low is None else low if least is None else max(low, least)
+        high = most if high is None else high if most is None else min(high, most)
     return (None if low is None else _number(low)), (None if high is None else _number(high))
 
 

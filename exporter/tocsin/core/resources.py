@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import msgspec
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from tocsin import names
 from tocsin.core.columns import Floats, Index
 
+#: Versions are never used twice: after a reload another registry must not pass for the one before it.
+_VERSIONS = count(1)
 #: A label value longer than this many characters is refused: it would be repeated on every line of the page.
 LONGEST_LABEL = 4096
 
@@ -66,7 +69,7 @@ def identify(series: dict[str, str], by: tuple[str, ...] | None, ignored: frozen
     elif not all(series.get(name) for name in by):
         raise Refused(MISSING_LABEL)
     values = [series[name] for name in by]
-    if any(len(value) > LONGEST_LABEL for value in values):
+    if any(len(text) > LONGEST_LABEL for text in (*by, *values)):
         raise Refused(LABEL_TOO_LONG)
     exported = [(exported_name(name, alone=len(by) == 1), value) for name, value in zip(by, values, strict=True)]
     if len({name for name, _ in exported}) < len(exported):
@@ -179,6 +182,8 @@ class Registry:
         seen = Counter(identity for identity in identities if isinstance(identity, Identity))
         columns = np.full(len(metrics), -1, np.intp)
         refused: Counter[str] = Counter()
+        # Asked once: it sums over all signals, and a fill admits thousands.
+        room = self._room() if admit else 0
         for i, identity in enumerate(identities):
             if isinstance(identity, str):
                 refused[identity] += 1
@@ -187,10 +192,11 @@ class Registry:
             elif (column := self._columns.get(identity)) is not None:
                 columns[i] = column
             elif admit:
-                if self._room() <= 0:
+                if room <= 0:
                     refused[MAX_SERIES] += 1
                 else:
                     columns[i] = self._admit(identity)
+                    room -= 1
         placement = Placement(columns, dict(refused))
         if not refused.get(MAX_SERIES):
             self._last[role] = (key, self.version, placement)
@@ -223,7 +229,7 @@ class Registry:
             column = len(self.resources)
             self.resources.append(identity)
         self._columns[identity] = column
-        self.version += 1
+        self.version = next(_VERSIONS)
         return column
 
     def drop(self, columns: Index) -> None:
@@ -234,4 +240,4 @@ class Registry:
                 del self._columns[identity]
                 self.resources[column] = None
                 self._free.append(column)
-        self.version += 1
+        self.version = next(_VERSIONS)

@@ -16,6 +16,8 @@ from tocsin.core.settings import Settings
 
 #: Intervals after which a view is no longer of now: two cycles have passed and the third is due.
 LATE = 3
+#: Names that a mistyped one is compared with at most.
+_COMPARED = 1000
 
 
 class Sight(IntEnum):
@@ -100,7 +102,10 @@ class Snapshot:
     def near(self, resource: str) -> list[str]:
         """Up to five names of resources that look like this one."""
         known = {identity.resource for view in self.signals for identity in view.resources if identity is not None}
-        return get_close_matches(resource, sorted(known), n=5, cutoff=0.4)
+        # Comparing with each of a hundred thousand names would hold up everything else for seconds.
+        text = resource.lower()
+        close = sorted(name for name in known if text in name.lower() or name[:2].lower() == text[:2])
+        return get_close_matches(resource, (close or sorted(known))[:_COMPARED], n=5, cutoff=0.4)
 
     def worst(self, count: int) -> list[tuple[SignalView, int]]:
         """The `count` worst resources by tier, then by distance from the baseline."""

@@ -60,7 +60,7 @@ def group(services: Sequence[Service], target: Target) -> dict[str, Any]:
 def alerts(services: Sequence[Service], target: Target) -> Iterator[Meta]:
     """All alerts about Tocsin, for these services."""
     yield _down(target)
-    yield _stale(stale_after(services))
+    yield _stale(stale_after(services, target))
     yield _reload_failed()
     yield _series_dropped(drop_range(services, target))
     yield _honor_labels(services)
@@ -75,9 +75,9 @@ def _longest(services: Sequence[Service]) -> int:
     return max((signal.interval for signal in _signals(services)), default=60)
 
 
-def stale_after(services: Sequence[Service]) -> int:
-    """Seconds after which the last successful evaluation is too long ago."""
-    return MISSED * _longest(services)
+def stale_after(services: Sequence[Service], target: Target) -> int:
+    """Seconds after which the last successful evaluation, as Prometheus knows of it, is too long ago."""
+    return MISSED * max(_longest(services), target.scrape_interval)
 
 
 def drop_range(services: Sequence[Service], target: Target) -> int:

@@ -74,7 +74,7 @@ def _stale(alert: meta.Meta, services: Sequence[Service], target: Target) -> Ite
     yield clock.fires("fires when the source is blind", blind, 4 * clock.scrape, _SIGNAL)
     hangs = [_own("stale", scraped, Run(0, _TO_THE_END)), _own(success, scraped, Run(0, _TO_THE_END))]
     # The age has to exceed the bound: it does at the first evaluation after it.
-    bound = meta.stale_after(services)
+    bound = meta.stale_after(services, target)
     late = (bound // clock.evaluation + 1) * clock.evaluation
     yield clock.fires("fires when evaluations hang", hangs, late, _SIGNAL)
     fine = [_own("stale", scraped, Run(0, _TO_THE_END)), _own(success, scraped, Run(0, _TO_THE_END, clock.scrape))]

@@ -101,6 +101,9 @@ class Source:
         A chunk has at most ``limits.points`` grid times; when the source or our bound finds it too big it is halved,
         down to one time, and later chunks and calls start with the size that worked.
         """
+        if (known := self._points.get((expr, step))) is not None:
+            # What was too much in a bad minute may do now: a call begins with twice what the last one ended with.
+            self._points[expr, step] = min(2 * known, self._model.limits.points)
         total = int((end - start) / step + 1e-9) + 1 if end >= start else 0
         done = 0
         while done < total:

@@ -11,9 +11,6 @@ identity of their resource, of which the name is never a part.
 
 import promql_parser as promql
 
-# How nearly every series with a name begins.
-_USUAL = b'{"__name__":"'
-
 
 def timestamp_expr(expr: str) -> str | None:
     """``timestamp(<selector>)`` for an expression that is one sample of one instant selector, else None.

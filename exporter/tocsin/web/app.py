@@ -109,13 +109,15 @@ async def _metrics(request: web.Request) -> web.StreamResponse:
         # Level 1: the page is repetitive, higher levels cost several times the processor for a few percent.
         body = await asyncio.to_thread(lambda: gzip.compress(b"".join(chunks), 1, mtime=0))
         return web.Response(body=body, headers={**headers, "Content-Encoding": "gzip"})
+    if request.method == "HEAD":
+        # A stream would write its end into the next answer of the connection.
+        return web.Response(headers=headers)
     response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
     # A scraper that gives up is its own affair, and counted by Prometheus.
     with contextlib.suppress(ConnectionResetError):
-        if request.method != "HEAD":
-            for chunk in chunks:
-                await response.write(chunk)
+        await response.prepare(request)
+        for chunk in chunks:
+            await response.write(chunk)
         await response.write_eof()
     return response
 
