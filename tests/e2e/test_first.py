@@ -46,7 +46,7 @@ def test_try_grades_every_series_and_explains_the_worst(server: Server, tmp_path
     assert "piano (trial/trial): tier 4, Critical at " in output
     assert "It stays Critical" in output
     # A label cannot colour the terminal, and the table does not take it for markup.
-    assert r'[bold]x[\/] \x1b[31m "q"' in output
+    assert r'[bold]x[/] \x1b[31m "q"' in output
     assert "\x1b" not in output
     assert list(tmp_path.iterdir()) == []
 

@@ -74,7 +74,7 @@ def test_grades_reach_the_page_and_prometheus_under_their_own_labels(world: Worl
             }
         ]
         # A quote, a slash and a backslash have gone through both servers and both of our escapings.
-        assert query(world.server, r'tocsin_value{resource="vio\"lin\\/\\\\"}')
+        assert query(world.server, r'tocsin_value{resource="vio\"lin/\\"}')
         assert query(world.server, '{__name__=~"tocsin_.+", exported_job!=""} or {__name__=~"exported.+"}') == []
         world.values["piano"] = 0.9
         until(lambda: tocsin.sample("tocsin_severity_level", resource="piano") == 4.0, "the surge is critical")
