@@ -334,3 +334,25 @@ def test_queries_are_asked_with_the_step_at_the_evaluation_time() -> None:
     instants = [asked for asked in source.asked if asked[0] == "instant"]
     assert instants == [("instant", EXPR, T0 + 20, 60), ("instant", STAMPS, T0 + 20, 60)]
     assert wire("a") == b'{"resource": "a"}'
+
+
+@pytest.mark.parametrize("chunk", [11_000, 60])
+def test_who_is_there_now_comes_before_the_dead_of_a_long_history(chunk: int) -> None:
+    dead = [(f"old-{i}", lambda t: 1.0 if t < T0 - 150 * 60 else None) for i in range(20)]
+    alive = [(f"new-{i}", lambda t: steady()(t) if t >= T0 - 100 * 60 else None) for i in range(20)]
+    live = Live(Scripted(*dead, *alive, chunk=chunk), spec(warmup_steps=200, max_series=25), room=25)
+    assert live.at(T0).refused == {}
+    assert {name for name, _ in alive} <= live.resources()
+    assert min(live.of(name)["n"] for name, _ in alive) == 20
+
+
+def test_a_source_that_was_away_may_fail_to_give_the_history_once_more() -> None:
+    source = Scripted(("a", steady()))
+    source.fault = lambda _kind, _expr, _t: down()
+    live = Live(source, spec())
+    live.over(T0, T0 + 600)
+    failing = iter([True])
+    source.fault = lambda kind, _expr, _t: down("timeout") if kind == "range" and next(failing, False) else None
+    live.over(T0 + 660, T0 + 780)
+    assert live.of("a")["n"] == 20
+    assert live.evaluation.history_error is None

@@ -14,8 +14,9 @@ from dataclasses import replace
 import structlog
 
 from tocsin.core.snapshot import Sight, Snapshot
-from tocsin.evaluation import BLIND_AFTER, Evaluation, Report, Source, Spec
+from tocsin.evaluation import BLIND_AFTER, Evaluation
 from tocsin.source.errors import SourceError
+from tocsin.spec import Report, Source, Spec
 from tocsin.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)

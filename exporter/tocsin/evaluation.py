@@ -6,26 +6,26 @@ is claimed any more.
 """
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.core.calendar import Windows
 from tocsin.core.capacity import factors as capacity_factors
 from tocsin.core.capacity import usable
 from tocsin.core.columns import Bools, Floats, Index
 from tocsin.core.fold import Runs, State, fold, forecast, grade, learn, track
 from tocsin.core.grades import Grades
 from tocsin.core.resources import NATIVE_HISTOGRAM, Registry, last_seen, spread, spread_rows
-from tocsin.core.settings import Settings
 from tocsin.core.snapshot import Sight, SignalView
 from tocsin.memory import release
 from tocsin.source.columns import Matrix, Vector
 from tocsin.source.errors import SourceError
+from tocsin.spec import Report, Source, Spec
 
 #: Cells (grid times x resources) that are folded without giving way to other work.
 _SLICE = 500_000
@@ -33,50 +33,6 @@ _SLICE = 500_000
 BLIND_AFTER = 2
 #: Fills in a row that may fail though the source answers instant queries; then the signal goes on without history.
 PATIENCE = 5
-
-
-class Source(Protocol):
-    """What an evaluation asks: instant and range queries."""
-
-    async def instant(self, expr: str, t: float, step: float | None = None) -> Vector:
-        """Answer an instant query as a range query of this step would at t; raises SourceError."""
-        ...
-
-    def range(self, expr: str, start: float, end: float, step: float) -> AsyncIterator[Matrix]:
-        """Answer a range query in chunks, in order of time; raises SourceError."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
-    """A signal as the engine runs it; two equal specs may share a state."""
-
-    service: str
-    signal: str
-    expr: str
-    #: Asks for the time of the sample behind the value; None where the expression has no single sample behind it.
-    timestamps: str | None
-    capacity: str | None
-    unit: str
-    by: tuple[str, ...] | None
-    ignored: frozenset[str]
-    settings: Settings
-    windows: Windows
-    #: Seconds: a sample older than this is no value; a resource unseen for longer is forgotten.
-    stale_after: int
-    forget_after: int
-    warmup_steps: int
-    max_series: int
-
-
-@dataclass(slots=True)
-class Report:
-    """What one cycle did, for the engine to count: series refused by reason, seconds per phase, level shifts."""
-
-    refused: dict[str, int]
-    shifts: int
-    series: int
-    seconds: dict[str, float]
 
 
 async def together(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
@@ -110,6 +66,8 @@ class Evaluation:
         self._unseen = np.empty(0)
         self._blind_since: float | None = None
         self._failed_fills = 0
+        #: The answer for an evaluation time that a fill has asked for already.
+        self._ahead: tuple[float, Vector | None] = (math.nan, None)
         self._live_at, self._lives = (-1, 0), np.zeros(0, np.bool_)
 
     def __len__(self) -> int:
@@ -126,11 +84,14 @@ class Evaluation:
     async def cycle(self, t: float) -> Report:
         """Evaluate at unix time t, with every grid time before it learnt. Raises SourceError."""
         spec, source = self.spec, self._source
-        asked = [expr for expr in (spec.expr, spec.timestamps, spec.capacity) if expr is not None]
+        (ahead, known), self._ahead = self._ahead, (math.nan, None)
+        known = known if ahead == t else None
+        first = () if known is not None else (spec.expr,)
+        asked = [expr for expr in (*first, spec.timestamps, spec.capacity) if expr is not None]
         started = time.perf_counter()
         answers = await together(*(source.instant(expr, t, spec.settings.step) for expr in asked))
         answered = time.perf_counter()
-        vector = answers.pop(0)
+        vector = answers.pop(0) if known is None else known
         sampled = answers.pop(0) if spec.timestamps else None
         report = self._take(t, vector, sampled, answers.pop(0) if spec.capacity else None)
         report.seconds = {"query": answered - started, "evaluate": time.perf_counter() - answered}
@@ -286,6 +247,11 @@ class Evaluation:
                 first = self._state.k + 1
         if first > last:
             return
+        if not self.settled:
+            # Who is there now comes first: the early chunks of a long history may be full of series that are dead.
+            now = await self._source.instant(self.spec.expr, t, settings.step)
+            self._registry.place(now.metrics, now.key)
+            self._ahead = (t, now)
         total, seen, start = last - first + 1, 0.0, float(first * settings.step)
         try:
             async for matrix in self._source.range(self.spec.expr, start, last * settings.step, settings.step):

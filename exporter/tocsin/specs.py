@@ -7,8 +7,8 @@ from tocsin.config.models import CalendarModel, Maintenance, Service, Signal
 from tocsin.core.calendar import Calendar, Recurring, Single, Windows
 from tocsin.core.settings import Forecast, Seasonal, Settings
 from tocsin.core.tiers import TierTable
-from tocsin.evaluation import Spec
 from tocsin.source.freshness import timestamp_expr
+from tocsin.spec import Spec
 
 #: Seconds for which a resource that is gone keeps its state and its tier of -1 (docs/numbers.md, section 1).
 FORGET_AFTER = 3600

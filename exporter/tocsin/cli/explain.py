@@ -20,10 +20,10 @@ from tocsin.config.load import load
 from tocsin.core import explain as core
 from tocsin.core.snapshot import Snapshot
 from tocsin.engine import Engine, aligned
-from tocsin.evaluation import Spec
 from tocsin.names import TIER_LABELS
 from tocsin.source.client import Source
 from tocsin.source.errors import SourceError
+from tocsin.spec import Spec
 from tocsin.specs import specs_of
 from tocsin.telemetry import Telemetry
 
