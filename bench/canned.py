@@ -128,7 +128,9 @@ class Canned:
             self._bodies[STAMPS] = self.load.vector(t, np.full(self.load.count, t))
 
     async def instant(self, expr: str, t: float, step: float | None = None) -> Vector:  # noqa: ARG002  as a source takes it
-        """Decode the prepared answer."""
+        """Decode the prepared answer; a fill asks before anything is prepared."""
+        if expr not in self._bodies:
+            self.prepare(t, stamps=expr == STAMPS)
         return decode_vector(self._bodies[expr], t)
 
     async def range(self, expr: str, start: float, end: float, step: float) -> AsyncIterator[Matrix]:
