@@ -148,3 +148,10 @@ def test_every_change_that_matters_makes_another_signal(tmp_path: Path, change: 
 
 def test_what_only_alerts_and_people_read_does_not_cost_the_state(tmp_path: Path) -> None:
     assert spec(tmp_path) == spec(tmp_path, {"description": "x", "alert": {}})
+
+
+def test_a_window_of_another_service_excludes_nothing_here(tmp_path: Path) -> None:
+    (tmp_path / "till.yml").write_text("service: till\nsignals: {load: {expr: up}}\n")
+    windows = [{"name": "till only", "on": "daily", "services": ["till"]}]
+    found = specs_of(config(tmp_path, services=["shop.yml", "till.yml"], maintenance=windows))
+    assert {one.service: one.windows.active(0.0) for one in found} == {"shop": None, "till": "till only"}
