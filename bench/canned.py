@@ -5,7 +5,6 @@ resources grow until they reach the limit, so that breach times come and go as t
 """
 
 from collections.abc import AsyncIterator, Sequence
-from functools import cached_property
 
 import numpy as np
 import orjson
@@ -27,9 +26,10 @@ FIRST = 1_735_516_800 // STEP
 EXPR = "booking_utilization_ratio"
 STAMPS = f"timestamp({EXPR})"
 #: Cells of a chunk that is handed out as numbers: about what the bound on an answer's size lets through.
-_CHUNK = 2_500_000
+_CHUNK = 2_000_000
 _HEAD = b'{"status":"success","data":{"resultType":"%b","result":['
-_TIME = b"@t@"
+_LABELS = b'{"__name__":"booking_utilization_ratio","job":"booking","resource":"resource-%07d"}'
+_BLOCK = 4096
 
 
 def spec(window: int = 500, *, warmup: int | None = None, stamps: bool = False) -> Spec:
@@ -70,10 +70,11 @@ class Workload:
         self._swing = rng.uniform(0.05, 0.15, count)
         self._phase = rng.uniform(0, 2 * np.pi, count)
         self._slope = np.where(rng.random(count) < 0.05, rng.uniform(0, 6e-4, count), 0.0)
-        self.metrics = [
-            b'{"__name__":"booking_utilization_ratio","job":"booking","resource":"resource-%07d"}' % i
-            for i in range(count)
-        ]
+
+    @property
+    def metrics(self) -> list[bytes]:
+        """Every series' label object."""
+        return [_LABELS % i for i in range(self.count)]
 
     def at(self, k: int) -> Floats:
         """Values (count,) at grid index k."""
@@ -83,17 +84,18 @@ class Workload:
 
     def rows(self, first: int, count: int) -> Floats:
         """Values (count, resources) from grid index `first` on."""
-        return np.array([self.at(first + i) for i in range(count)])
-
-    @cached_property
-    def _vector(self) -> bytes:
-        each = (b'{"metric":%b,"value":[%b,"' % (m, _TIME) for m in self.metrics)
-        return _HEAD % b"vector" + b",".join(one + b'%b"]}' for one in each) + b"]}}"
+        out = np.empty((count, self.count))
+        for i, row in enumerate(out):
+            row[:] = self.at(first + i)
+        return out
 
     def vector(self, t: float, values: Floats) -> bytes:
         """Answer to an instant query."""
-        # Times first: texts of values hold no placeholder.
-        return self._vector.replace(_TIME, b"%.3f" % t) % tuple(texts(values))
+        one = b'{"metric":%b,"value":[%.3f,"%%b"]}' % (_LABELS, t)
+        # What is measured is not the memory that making answers takes: little more than they have themselves.
+        blocks = range(0, self.count, _BLOCK)
+        each = (b",".join(one % pair for pair in enumerate(texts(values[i : i + _BLOCK]), i)) for i in blocks)
+        return b"%b%b]}}" % (_HEAD % b"vector", b",".join(each))
 
     def matrix(self, first: int, values: Floats) -> bytes:
         """Answer to a range query, of values (T, resources) from grid index `first` on."""
@@ -122,25 +124,27 @@ class Canned:
         self._bodies: dict[str, bytes] = {}
 
     def prepare(self, t: float, *, stamps: bool = False) -> None:
-        """Make the answers for unix time t."""
+        """Make the answers for unix time t, in place of those before."""
+        self._bodies.clear()
         self._bodies[EXPR] = self.load.vector(t, self.load.at(round(t / STEP)))
         if stamps:
             self._bodies[STAMPS] = self.load.vector(t, np.full(self.load.count, t))
 
     async def instant(self, expr: str, t: float, step: float | None = None) -> Vector:  # noqa: ARG002  as a source takes it
-        """Decode the prepared answer; a fill asks before anything is prepared."""
+        """Decode the prepared answer, once as a client would; a fill asks before anything is prepared."""
         if expr not in self._bodies:
             self.prepare(t, stamps=expr == STAMPS)
-        return decode_vector(self._bodies[expr], t)
+        return decode_vector(self._bodies.pop(expr), t)
 
     async def range(self, expr: str, start: float, end: float, step: float) -> AsyncIterator[Matrix]:
         """History as the source would have it."""
         first, last = round(start / step), round(end / step)
+        metrics = self.load.metrics
         rows = max(1, _CHUNK // self.load.count)
         for k in range(first, last + 1, rows):
             times = step * np.arange(k, min(k + rows, last + 1), dtype=np.float64)
             values = self.load.rows(k, times.size)
-            yield Matrix(times, self.load.metrics, values if expr == EXPR else np.full(values.shape, times[:, None]))
+            yield Matrix(times, metrics, values if expr == EXPR else np.full(values.shape, times[:, None]))
 
 
 class CannedHistory(Canned):

@@ -15,10 +15,12 @@ import click
 import cycles
 import exposition
 import filling
+import generation
 import growth
 import ingest
 import model
 import report
+import slo_rules
 from harness import Row, processor
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -52,8 +54,16 @@ def _growth(quick: bool, sizes: tuple[int, ...]) -> Iterator[Row]:
     return growth.benchmark(chosen, 3 if quick else 5, growth.PLOT if chosen == full else None)
 
 
+def _slo_rules(quick: bool, _sizes: tuple[int, ...]) -> Iterator[Row]:
+    return slo_rules.benchmark(4, 0.1, 1) if quick else slo_rules.benchmark(40, 12, 5)
+
+
 def _prometheus(quick: bool, _sizes: tuple[int, ...]) -> Iterator[Row]:
     return against_prometheus.benchmark(1_000 if quick else 10_000, 5 if quick else 20, 5 if quick else 30)
+
+
+def _generation(quick: bool, _sizes: tuple[int, ...]) -> Iterator[Row]:
+    return generation.benchmark(20, 2) if quick else generation.benchmark(10_000, 50)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -62,6 +72,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "exposition": _exposition,
     "cycles": _cycles,
     "filling": _filling,
+    "generation": _generation,
+    "slo_rules": _slo_rules,
     "prometheus": _prometheus,
     "growth": _growth,
 }

@@ -24,6 +24,7 @@ import against_prometheus  # noqa: E402  found only by the line above
 import cycles  # noqa: E402  as above
 import exposition  # noqa: E402  as above
 import filling  # noqa: E402  as above
+import generation  # noqa: E402  as above
 import growth  # noqa: E402  as above
 import ingest  # noqa: E402  as above
 import model  # noqa: E402  as above
@@ -185,6 +186,20 @@ def test_filling_runs() -> None:
 
 
 @pytest.mark.e2e
+def test_generation_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    rows = sound(generation.benchmark(2, 1))
+    assert [row.what.partition(": ")[2] for row in rows] == ["CPU", "wall", "peak memory"]
+    assert all("2 services, an SLO each, 9 files" in row.what and not row.peer for row in rows)
+    sloth = tmp_path / "sloth"
+    sloth.symlink_to("/bin/true")
+    assert [row.peer for row in sound(generation.benchmark(2, 3))] == [
+        "Sloth, a process per specification, 3 of them",
+        "Sloth, a process per specification, 3 of them",
+        "",
+    ]
+
+
 def test_a_real_prometheus_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     require("prometheus")
     measure = against_prometheus.measure

@@ -18,9 +18,11 @@ from click.testing import CliRunner
 from tocsin.cli import main
 from tocsin.cli.explain import ask, printable, tier_word, words
 from tocsin.cli.failure import Failed
+from tocsin.cli.first import _signal, _trial
 from tocsin.cli.logs import configure
 from tocsin.cli.progress import Progress
 from tocsin.cli.serve import parse_address
+from tocsin.config.models import Auth
 
 
 @pytest.fixture(autouse=True)
@@ -49,17 +51,37 @@ NOWHERE = "http://127.0.0.1:1"
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["up{"], 1, "FAILED: EXPR: found no PromQL"),
-        (["up[5m]"], 1, "FAILED: EXPR: "),
-        (["up", "--step", "1x"], 1, "FAILED: --step: found '1x', expected a duration such as 30s"),
-        (["up", "--window", "5000"], 1, "FAILED: --window: found the number 5000, expected at most 500"),
-        (["up", "--season", "90s"], 1, "FAILED: --season: found '90s', expected a multiple of step (1m)"),
-        (["up", "--horizon", "90s"], 1, "FAILED: --horizon: found 1m30s, expected a multiple of step (1m)"),
-        (["up", "--unit", "furlong"], 1, "FAILED: --unit: found 'furlong', expected "),
-        (["up", "--limit", "nan"], 1, "FAILED: --limit: found the number nan, expected a finite number"),
+        (["up{"], 2, "Error: Invalid value for 'EXPR': found no PromQL"),
+        (["up[5m]"], 2, "Error: Invalid value for 'EXPR': "),
+        (["up", "--step", "1x"], 2, "Error: Invalid value for '--step': found '1x', expected a duration such as 30s"),
+        (
+            ["up", "--window", "5000"],
+            2,
+            "Error: Invalid value for '--window': found the number 5000, expected at most 500",
+        ),
+        (
+            ["up", "--season", "90s"],
+            2,
+            "Error: Invalid value for '--season': found '90s', expected a multiple of step (1m)",
+        ),
+        (
+            ["up", "--horizon", "90s"],
+            2,
+            "Error: Invalid value for '--horizon': found 1m30s, expected a multiple of step (1m)",
+        ),
+        (["up", "--unit", "furlong"], 2, "Error: Invalid value for '--unit': found 'furlong', expected "),
+        (
+            ["up", "--limit", "nan"],
+            2,
+            "Error: Invalid value for '--limit': found the number nan, expected a finite number",
+        ),
         (["up", "--limit", "much"], 2, "Error: Invalid value for '--limit': 'much' is not a valid float."),
         (["up", "--direction", "left"], 2, "Error: Invalid value for '--direction'"),
-        (["up", "--by", "a,a"], 1, "FAILED: --by: found 'a' more than once, expected each label once"),
+        (
+            ["up", "--by", "a,a"],
+            2,
+            "Error: Invalid value for '--by': found 'a' more than once, expected each label once",
+        ),
         ([], 2, "Error: Missing argument 'EXPR'."),
         (["up"], 1, f"FAILED: {NOWHERE} cannot be reached: "),
     ],
@@ -75,23 +97,38 @@ def test_try_says_what_is_wrong_in_the_words_of_the_command_line(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("foo", "FAILED: URL: found 'foo', expected a URL such as http://127.0.0.1:9090\n"),
-        ("http://u:p@localhost", "FAILED: URL: found credentials in the URL"),
-        ("", "FAILED: URL: found ''"),
+        ("foo", "found 'foo', expected a URL such as http://127.0.0.1:9090\n"),
+        ("http://u:p@localhost", "found credentials in the URL"),
+        ("", "found ''"),
     ],
 )
 def test_try_wants_an_address(url: str, message: str) -> None:
     status, _, errors = tocsin("try", url, "up")
-    assert status == 1
-    assert errors.startswith(message)
+    assert status == 2
+    assert f"\nError: Invalid value for 'URL': {message}" in errors
+    assert "p@" not in errors
+
+
+@pytest.mark.parametrize("window", [3, 4, 9, 10, 60])
+def test_a_window_of_few_samples_is_graded_from_as_many(window: int) -> None:
+    signal = _signal("up", None, None, None, step="1m", window=window, unit="none", direction="both", limit=None)
+    assert _trial(NOWHERE, "prometheus", Auth(), signal).services[0].signals["trial"].min_samples == min(window, 10)
+
+
+@pytest.mark.parametrize("window", [-1, 0, 2])
+def test_a_window_of_too_few_samples_is_one_wrong_value(window: int) -> None:
+    status, _, errors = tocsin("try", NOWHERE, "up", "--window", str(window))
+    assert (status, errors.splitlines()[-1]) == (
+        2,
+        f"Error: Invalid value for '--window': found the number {window}, expected at least 3",
+    )
 
 
 @pytest.mark.parametrize("url", ["", "foo", "ftp://x", "http://u:p@localhost", "http://localhost/?q=1"])
 def test_init_wants_an_address(url: str, tmp_path: Path) -> None:
     status, output, errors = tocsin("init", "--prometheus", url, "--out", str(tmp_path / "new"))
-    assert (status, output) == (1, "")
-    assert errors.startswith("FAILED: ")
-    assert errors.count("\n") == 1
+    assert (status, output) == (2, "")
+    assert "\nError: Invalid value for '--prometheus': " in errors
     assert "p@" not in errors
     assert not (tmp_path / "new").exists()
 
@@ -101,7 +138,7 @@ def test_init_wants_an_address(url: str, tmp_path: Path) -> None:
     [
         (["frobnicate"], 2, "Error: No such command 'frobnicate'."),
         (["init"], 2, "Error: Missing option '--prometheus'."),
-        (["explain"], 2, "Error: Missing argument 'RESOURCE'."),
+        (["explain"], 2, "Error: found nothing, expected RESOURCE or slo NAME"),
         (["explain", "x", "-o", "xml"], 2, "'xml' is not one of 'text', 'json'"),
         (["serve", "--log.level", "loud"], 2, "'loud' is not one of 'debug', 'info', 'warn', 'error'"),
         (
@@ -187,11 +224,9 @@ def test_explain_with_nobody_to_ask_and_no_file_says_both(tmp_path: Path, monkey
 
 
 def test_explain_wants_an_address() -> None:
-    assert tocsin("explain", "piano", "--url", "foo") == (
-        1,
-        "",
-        "FAILED: foo is not an address such as http://127.0.0.1:9889\n",
-    )
+    status, output, errors = tocsin("explain", "piano", "--url", "foo")
+    assert (status, output) == (2, "")
+    assert errors.endswith("Error: Invalid value for '--url': foo is not an address such as http://127.0.0.1:9889\n")
 
 
 def test_explain_from_a_file_whose_source_is_down_blames_the_source(tmp_path: Path) -> None:

@@ -69,6 +69,22 @@ def test_a_warning_exits_with_3_under_strict(doubtful: Path) -> None:
     assert run(TESTDATA / "good" / "tocsin.yml", "--strict").exit_code == 0
 
 
+def test_slos_and_other_alerts_are_counted_too(tmp_path: Path) -> None:
+    path = tmp_path / "tocsin.yml"
+    path.write_text("source: {url: http://127.0.0.1:9090}\nservices: [s.yml]\n")
+    (tmp_path / "s.yml").write_text(
+        "service: s\n"
+        "slos: {api: {objective: 99.95%, sli: {ratio: x}, alert: {ticket: false}}}\n"
+        "thresholds: {queue: {expr: q, warning: 1, critical: 2}}\n"
+        "absent: [{name: Gone, expr: q}]\n"
+    )
+    assert run(path).stdout.splitlines() == [
+        f"SUCCESS: {path} is valid: 1 service, 0 signals, 1 SLO (4 alerts, 0 calendars, 0 windows)",
+        f"  s ({tmp_path}/s.yml): 1 SLO, 1 threshold, 1 other alert",
+        "    api: 99.95% over 30d",
+    ]
+
+
 def test_json_says_the_same(doubtful: Path) -> None:
     result = run(doubtful, "-o", "json", "--strict")
     report = json.loads(result.stdout)
@@ -86,6 +102,8 @@ def test_json_says_the_same(doubtful: Path) -> None:
                     "alerts": [],
                 }
             },
+            "slos": {},
+            "alerts": [],
         }
     ]
     assert [(w["line"], w["column"], w["path"]) for w in report["warnings"]] == [(2, 21, "signals.x.expr")]

@@ -33,6 +33,16 @@ FAULTS = {
         "found 'Too High', expected a name of letters, digits and '_'",
     ),
     "alert-no-tier": ("5:13", "signals.utilization.alert.high.tier", "found nothing, expected a value"),
+    "alert-text": (
+        "5:42",
+        "signals.load.alert.high.description",
+        "found the function nobody, expected one that Prometheus has",
+    ),
+    "slo-text": (
+        "6:29",
+        "slos.api.alert.page.summary",
+        "found an action that is not closed, expected {{ and }} in pairs, and quotes inside them too",
+    ),
     "alert-tier": ("5:26", "signals.utilization.alert.high.tier", "found the number 5, expected at most 4"),
     "alpha": ("5:43", "signals.utilization.detect.seasonal.alpha", "found the number 1, expected less than 1"),
     "by-text": ("5:9", "signals.utilization.by", "found 'resource', expected a list"),
@@ -124,7 +134,14 @@ FAULTS = {
     "name": ("1:10", "service", "found 'melody meter', expected a name of letters, digits, '.', '_' and '-'"),
     "no-expr": ("3:3", "signals.up.expr", "found nothing, expected a value"),
     "no-name": ("1:1", "service", "found nothing, expected a value"),
-    "no-signals": ("2:10", "signals", "found no entries, expected at least one"),
+    "nothing-watched": (
+        "1:10",
+        "service",
+        (
+            "found nothing to watch, expected at least one of signals, thresholds, slos, absent, rate_of_change, "
+            "forecast_breach, alerts"
+        ),
+    ),
     "normal-length": ("5:13", "signals.utilization.normal", "found 1 value, expected 2"),
     "normal-nothing": (
         "5:13",
@@ -136,8 +153,13 @@ FAULTS = {
         "signals.utilization.normal",
         "found 0.8 above 0.2, expected [low, high] with low <= high",
     ),
+    "relearn-never": (
+        "6:34",
+        "signals.utilization.alert.slow.for",
+        "found 3h, expected less than 2016 steps (2h48m): the new level would be normal before it fires",
+    ),
     "relearn": (
-        "3:3",
+        "6:20",
         "signals.utilization.relearn_after",
         (
             "found 60 steps (1h), expected more than the alert 'slow' waits (2h): the new level would be "
@@ -165,6 +187,64 @@ FAULTS = {
         ),
     ),
     "signal-name": ("3:3", "signals['']", "found a name of 0 characters, expected 1 to 200"),
+    "slo-alert-name": (
+        "6:21",
+        "slos.api.alert.ticket",
+        "found 'Not-a-name', expected a name of letters, digits and '_'",
+    ),
+    "slo-alert-twice": (
+        "6:33",
+        "slos.api.alert.ticket",
+        "found the alert 'Burn' again, expected a name of its own ({path}:6:19 has it already)",
+    ),
+    "slo-all": ("4:16", "slos.api.objective", "found '100%', expected less than 1"),
+    "slo-histogram": (
+        "5:32",
+        "slos.api.sli.latency.histogram",
+        "found a name that ends in _bucket, expected the histogram's name without it",
+    ),
+    "slo-native": (
+        "5:66",
+        "slos.api.sli.latency.native",
+        "found true for target.prometheus '2.42', expected at least '3.0'",
+    ),
+    "slo-objective": (
+        "4:16",
+        "slos.api.objective",
+        (
+            "found 0.8 over 30d, expected a stricter objective or `alert: {page: false}`: even if "
+            "everything fails the budget does not burn fast enough for a page"
+        ),
+    ),
+    "slo-period": ("5:13", "slos.api.period", "found '31d', expected '30d' (or another of 7d, 28d, 30d, 90d)"),
+    "slo-rate": (
+        "5:16",
+        "slos.api.sli.bad",
+        "found rate(), expected increase(): events are counted, not events per second",
+    ),
+    "slo-selector": (
+        "5:16",
+        "slos.api.sli.bad",
+        (
+            'found an expression, expected a selector such as requests_total{code=~"5.."}; or an expression '
+            "with [$window] that gives a number of events"
+        ),
+    ),
+    "slo-signal": ("7:31", "slos.api.sli.threshold.signal", "found 'laod', expected a signal of this service (load)"),
+    "slo-sli-none": (
+        "5:10",
+        "slos.api.sli",
+        "found bad, expected one of: bad and total, good and total, latency, probe, ratio, threshold",
+    ),
+    "slo-sli-two": (
+        "5:10",
+        "slos.api.sli",
+        (
+            "found bad and total and probe, expected one of: bad and total, good and total, latency, probe, "
+            "ratio, threshold"
+        ),
+    ),
+    "slo-threshold": ("7:22", "slos.api.sli.threshold", "found both of above and below, expected exactly one"),
     "step": ("6:11", "signals.utilization.step", "found 1m30s, expected a multiple of interval (1m)"),
     "tiers-length": ("2:16", "tiers.delta", "found 3 values, expected 4"),
     "tiers-long": ("2:12", "tiers.z", "found 5 values, expected 4"),
@@ -187,7 +267,7 @@ def test_a_bad_service_file_is_refused_with_its_exact_fault(name: str, tmp_path:
     with pytest.raises(ConfigError) as caught:
         load(process)
     place, where, message = FAULTS[name]
-    assert str(caught.value) == f"{path}:{place}: {where}: {message}"
+    assert str(caught.value) == f"{path}:{place}: {where}: {message.replace('{path}', str(path))}"
 
 
 def test_every_bad_service_file_has_its_fault_in_the_table() -> None:

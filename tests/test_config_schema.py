@@ -94,7 +94,7 @@ def test_the_schema_accepts_what_the_loader_accepts(path: Path) -> None:
 
 SEEN = """
     no-source unknown-key wrong-choice below-bound not-a-list not-text version duration size principal-hash
-    principal-scope no-services quoted-number not-a-boolean calendar-times-text service-no-expr service-no-signals
+    principal-scope no-services quoted-number not-a-boolean calendar-times-text service-no-expr
     service-name service-detect-unknown service-alert-tier service-alert-for service-unit service-forecast-true
     service-season-float service-tiers-length service-tiers-long service-interval-number
 """

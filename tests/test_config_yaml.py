@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tocsin.config import yaml
 from tocsin.config.faults import ConfigError
-from tocsin.config.yaml import Document, parse
+from tocsin.config.yaml import Document, parse, parse_all
 
 
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)
@@ -172,6 +172,31 @@ def test_a_syntax_error_has_its_line_and_column(text: str, place: str) -> None:
     assert place in found
     assert "found no YAML (" in found
     assert found.endswith("), expected YAML 1.2")
+
+
+def test_each_document_of_several_has_its_data_positions_and_faults() -> None:
+    first, second = parse_all(b"---\na: &x 1\n---\n# nothing\n---\nb:\n  c: 2\nb: 3\n...\n", "f.yml")
+    assert (first.data, second.data) == ({"a": 1}, {"b": {"c": 2}})
+    assert first.faults == ()
+    assert [str(fault) for fault in second.faults] == [
+        "f.yml:8:1: b: found the key 'b' again, expected it once (it is on line 6 already)"
+    ]
+    assert second.where(("b", "c")) == (7, 6)
+
+
+def test_an_alias_does_not_know_the_anchors_of_another_document() -> None:
+    with pytest.raises(ConfigError, match=r"f.yml:3:4: .*found the alias \*x, expected &x before it"):
+        parse_all(b"a: &x 1\n---\nb: *x\n", "f.yml")
+
+
+def test_all_documents_together_are_bounded() -> None:
+    with pytest.raises(ConfigError, match="more than 100000 values"):
+        parse_all(b"---\n[" + b"x," * 60_000 + b"]\n---\n[" + b"x," * 60_000 + b"]\n", "f.yml")
+
+
+def test_a_file_of_empty_documents_is_empty() -> None:
+    with pytest.raises(ConfigError, match="found an empty file"):
+        parse_all(b"---\n---\n", "f.yml")
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from core_series import Driven, Floats, column, drive, noise, quick, signal
 from tocsin.core.fold import forecast
 from tocsin.core.forecast import REASONS, Forecasts, horizon_points
+from tocsin.core.scores import Scores
 from tocsin.core.settings import MODELS, SMOOTHING, Forecast, Seasonal, Settings
 
 #: A baseline that never becomes ready: nothing held, every sample learnt.
@@ -326,3 +327,26 @@ def test_held_samples_are_scored_and_excluded_ones_are_not() -> None:
     assert int(now(driven).scored[0, 0]) == before + 5
     driven.feed([100.0])
     assert int(now(driven).scored[0, 0]) == before + 5 + 1
+
+
+def test_a_forecast_is_scored_once() -> None:
+    scores = Scores.empty(2)
+    scores.keep(np.array([10.0, 20.0]), 0, 4, np.full((3, 2), 15.0), np.full((3, 2), 1.0))
+    scores.compare(np.array([12.0, math.nan]), 4, 4)
+    assert scores.count.tolist() == [[1, 0]] * 3
+    assert scores.error.tolist() == [[3.0, 0.0]] * 3
+    # The same place comes around after 24 forecasts; what was made for another time must not be left in it.
+    scores.compare(np.array([100.0, 100.0]), 4 + 24, 4)
+    assert scores.count.tolist() == [[1, 0]] * 3
+    assert scores.error.tolist() == [[3.0, 0.0]] * 3
+
+
+def test_a_newcomer_is_not_scored_by_the_forecasts_of_whoever_had_its_column() -> None:
+    driven = drive(ahead(4, **LEARNS_ALL), columns=2).run(np.full((30, 2), 100.0))
+    driven.state.wipe(np.array([0]))
+    others = now(driven).scored[:, 1]
+    driven.run(np.full((4, 2), 50.0))
+    assert now(driven).scored.T.tolist() == [[0, 0, 0], [others[0] + 4, others[1] + 4, 0]]
+    # The drift of a window needs two samples, smoothing one.
+    driven.run(np.full((2, 2), 50.0))
+    assert now(driven).scored[:, 0].tolist() == [1, 2, 0]

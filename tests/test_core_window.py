@@ -11,7 +11,8 @@ from scipy import stats
 
 from core_series import Driven, Floats, column, drive, noise, quick, signal
 from naive_models import deviation, mean
-from tocsin.core.columns import ALL
+from tocsin.core.columns import ALL, Select
+from tocsin.core.settings import Seasonal
 from tocsin.core.window import Window
 
 
@@ -110,6 +111,20 @@ def test_the_rounding_floor_is_taken_of_the_largest_value_in_the_window() -> Non
     rounding = drive(signal(min_deviation_ratio=0.0)).run(column([1e9 + i * 1e-6 for i in (0, 1) * 15]))
     z = rounding.feed([1e9 + 1.7]).z[0]
     assert abs(z) == pytest.approx(1.7, rel=1e-5)  # 1e-9 of 1e9 is the deviation, not the half millionth of the samples
+
+
+def test_the_rounding_floor_of_a_residual_is_taken_of_the_largest_value_and_not_of_the_mean() -> None:
+    # Values between -1e6 and 1e6 whose mean is 0, and a season that explains them to the last digit.
+    season = np.array([1e6, -1e6, 0.0, 0.0] * 20)
+    settings = signal(min_deviation_ratio=0.0, seasonal=Seasonal(slots=4), hold_from=5)
+    driven = drive(settings).run(column(season))
+    assert driven.feed([1e6]).seasonal_z.tolist() == [0.0]
+    driven.feed([-1e6])
+    grades = driven.feed([1e3])
+    assert (grades.residual.tolist(), grades.stddev[0] > 7e5) == ([1e3], True)
+    assert grades.seasonal_scale[0] == pytest.approx(1e-3, rel=1e-12)
+    assert grades.seasonal_z[0] == pytest.approx(1e6, rel=1e-12)
+    assert grades.seasonal_tier.tolist() == [3]
 
 
 @pytest.mark.parametrize(
@@ -244,6 +259,21 @@ def test_an_absurd_outlier_among_the_first_samples_is_forgotten_after_five_windo
     of_mean, of_deviation = recovered(outlier, at, laps=5)
     assert of_mean < 1e-6
     assert of_deviation < 1e-6
+
+
+@pytest.mark.parametrize("outlier", [1e5, 1e9, 1e15])
+@pytest.mark.parametrize("others", [slice(None), np.array([0, 2])])
+def test_sums_are_exact_as_soon_as_an_outlier_that_hid_the_others_has_left(outlier: float, others: Select) -> None:
+    values = noise(9, 66, level=0.5, sigma=0.01)
+    values[5] = outlier
+    window = Window.empty(60, 3)
+    for k, value in enumerate(values):
+        window.push(others, np.full(np.arange(3)[others].size, value), k)
+    assert outlier not in read_ring(window, 0)
+    for i in np.arange(3)[others].tolist():
+        ring = shifted(window, i)
+        assert window.s1[i] == pytest.approx(math.fsum(ring), rel=1e-13)
+        assert window.s2[i] == pytest.approx(math.fsum(v * v for v in ring), rel=1e-13)
 
 
 @pytest.mark.parametrize("at", [0, 5])

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from scripted import EXPR, T0, Scripted, down, spec, steady
-from tocsin.core.snapshot import Sight, Snapshot
+from tocsin.core.snapshot import Missed, Sight, Snapshot
 from tocsin.engine import Engine, aligned
 from tocsin.evaluation import Spec
 from tocsin.source.columns import Matrix
@@ -165,6 +165,15 @@ def test_a_signal_whose_cycle_hangs_is_blind_to_those_who_look() -> None:
         assert program.telemetry.value("stale", *LABELS) == float(sight)
 
 
+def test_how_old_a_grade_is_counts_from_what_the_source_had_then() -> None:
+    program = Program(Scripted(("a", steady())), spec(), query_delay=600.0)
+    program.cycles(T0)
+    for later, sight in ((T0 + 779, Sight.CLEAR), (T0 + 780, Sight.BLIND)):
+        program.clock.now = later
+        assert program.engine.view().signals[0].sight is sight
+        assert program.telemetry.value("stale", *LABELS) == float(sight)
+
+
 # ------------------------------------------------------------------------------------------------ one cycle
 
 
@@ -183,14 +192,31 @@ def test_a_cycle_is_counted_and_published_whole() -> None:
     assert program.engine.snapshot.t == T0
 
 
-def test_a_source_down_from_the_start_is_stale_from_the_second_cycle_on() -> None:
+def test_what_was_never_graded_is_stale_from_the_start_until_its_first_grade() -> None:
     program = Program(Scripted(("a", steady())), spec())
+    assert (program.telemetry.value("stale", *LABELS), program.engine.ready) == (1, False)
     program.source.fault = lambda _k, _e, _t: down()
     program.cycles(T0)
-    assert (program.telemetry.value("stale", *LABELS), program.engine.ready) == (0, True)
-    program.cycles(T0 + 60)
-    assert program.telemetry.value("stale", *LABELS) == 1
+    assert (program.telemetry.value("stale", *LABELS), program.engine.ready) == (1, True)
     assert program.tiers() == {}
+    program.source.fault = lambda _k, _e, _t: None
+    program.cycles(T0 + 60)
+    assert (program.telemetry.value("stale", *LABELS), program.tiers()) == (0, {"sig": [0]})
+
+
+def test_signals_without_a_grade_from_their_last_cycle_are_published_with_the_reason() -> None:
+    program = Program(Scripted(("a", steady())), spec())
+    assert program.engine.snapshot.missed == (Missed("svc", "sig", EXPR, graded=False, reason=None),)
+    program.source.fault = lambda _k, _e, _t: down("unauthorized", retry=False)
+    program.cycles(T0)
+    assert program.engine.snapshot.missed == (Missed("svc", "sig", EXPR, graded=False, reason="unauthorized"),)
+    program.source.fault = lambda _k, _e, _t: None
+    program.cycles(T0 + 60)
+    assert program.engine.snapshot.missed == ()
+    program.source.fault = lambda _k, _e, _t: ZeroDivisionError("a bug")
+    program.cycles(T0 + 120)
+    assert program.engine.snapshot.missed == (Missed("svc", "sig", EXPR, graded=True, reason="internal_error"),)
+    assert program.sights() == {"sig": Sight.CLEAR}
 
 
 def test_a_failed_cycle_is_counted_by_class_and_logged_with_its_reason(logged: list[dict[str, Any]]) -> None:
@@ -264,6 +290,14 @@ def test_refused_series_are_counted_by_reason_in_every_cycle() -> None:
     assert program.telemetry.value("series", *LABELS) == 1
 
 
+def test_what_the_history_refuses_is_counted_once() -> None:
+    source = Scripted(("a", steady()), ("gone", lambda t: 1.0 if t < T0 - 600 else None), chunk=7)
+    program = Program(source, spec(), max_series=1)
+    program.cycles(T0, T0 + 60, T0 + 120)
+    assert program.telemetry.value("series_dropped_total", *LABELS, "max_series") == 1
+    assert program.engine.snapshot.signals[0].refused == {}
+
+
 def test_a_level_shift_is_counted() -> None:
     program = Program(Scripted(("a", lambda t: steady()(t) + (500.0 if t >= T0 else 0.0))), spec())
     program.cycles(*(T0 + 60 * i for i in range(31)))
@@ -328,6 +362,23 @@ def test_a_removed_signal_leaves_neither_a_view_nor_gauges() -> None:
     }
     # Counters stay: one that disappears and comes back would look like a reset.
     assert left == {"tocsin_evaluations_total"}
+
+
+def test_signals_of_a_reload_are_stale_until_they_are_graded() -> None:
+    source = Scripted(("a", steady()))
+    source.fault = lambda _k, _e, _t: down()
+    program = Program(source, spec())
+    program.cycles(T0)
+    changed, added = spec(stale_after=60), spec(signal="second")
+
+    async def run() -> None:
+        await program.engine.reconfigure([changed, added], None, query_delay=0.0, max_series=1000)
+        # No task has run yet.
+        assert [program.telemetry.value("stale", "svc", name) for name in ("sig", "second")] == [1, 1]
+        assert [missed.reason for missed in program.engine.snapshot.missed] == [None, None]
+        await program.engine.stop()
+
+    asyncio.run(run())
 
 
 def test_another_source_starts_everything_anew() -> None:

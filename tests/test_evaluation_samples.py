@@ -10,8 +10,8 @@ import pytest
 from live import RICH, Live, hostile, page, sometimes
 from scripted import CAPACITY, EXPR, STAMPS, T0, Scripted, Signal, down, spec, steady, wire
 from tocsin.core.calendar import Single, Windows
-from tocsin.core.resources import IDENTITY_COLLISION, MAX_SERIES
-from tocsin.core.snapshot import Sight
+from tocsin.core.resources import IDENTITY_COLLISION, MAX_SERIES, MISSING_LABEL
+from tocsin.core.snapshot import Sight, Snapshot
 from tocsin.source.columns import Vector
 
 # ------------------------------------------------------------------------------------------------ samples
@@ -110,7 +110,8 @@ def test_an_empty_vector_is_an_answer() -> None:
 def test_native_histograms_are_counted_as_refused() -> None:
     class Histograms(Scripted):
         async def instant(self, expr: str, t: float, step: float | None = None) -> Vector:
-            return replace(await super().instant(expr, t, step), histograms=2)
+            found = await super().instant(expr, t, step)
+            return Vector(t, found.metrics, found.values, histograms=2)
 
     live = Live(Histograms(("a", steady())), spec())
     assert live.at(T0).refused == {"native_histogram": 2}
@@ -218,6 +219,82 @@ def test_dead_series_of_the_history_take_no_room_from_the_living() -> None:
     assert live.resources() == {"alive", "recent"}
     assert (live.of("alive")["tier"], live.of("recent")["tier"]) == (0, -1)
     assert len(live.view.resources) < 20
+
+
+def until(minutes: int) -> Signal:
+    """A series that ended so many minutes before T0."""
+    return sometimes(steady(), lambda t: t > T0 - 60 * minutes)
+
+
+def test_where_room_is_short_history_gives_it_to_those_who_were_seen_last() -> None:
+    past = [(f"until-{minutes}", until(minutes)) for minutes in (50, 20, 40, 10, 30)]
+    live = Live(Scripted(*past, ("alive", steady())), spec(warmup_steps=100), room=3)
+    live.at(T0)
+    assert live.resources() == {"alive", "until-10", "until-20"}
+
+
+@pytest.mark.parametrize("chunk", [11_000, 60, 7])
+def test_who_is_refused_in_the_history_is_counted_by_reason_and_once(chunk: int) -> None:
+    source = Scripted(
+        ("alive", steady()),
+        ("no room now", steady()),
+        ("no room lately", until(10)),
+        ({"other": "label"}, until(20)),
+        ("dead for long", until(100)),
+        chunk=chunk,
+    )
+    live = Live(source, spec(by=("resource",), warmup_steps=200, max_series=1, forget_after=3600))
+    assert live.at(T0).refused == {MAX_SERIES: 2, MISSING_LABEL: 1}
+    assert live.view.refused == {MAX_SERIES: 1}
+    assert live.at(T0 + 60).refused == {MAX_SERIES: 1}
+    # A gap brings its own: one that came and went in it.
+    source.series[EXPR].append(("brief", sometimes(steady(), lambda t: not T0 + 120 <= t <= T0 + 300)))
+    assert live.at(T0 + 600).refused == {MAX_SERIES: 2}
+
+
+@pytest.mark.parametrize("chunk", [11_000, 13])
+def test_the_history_tells_for_how_long_a_resource_has_been_unseen(chunk: int) -> None:
+    source = Scripted(("a", sometimes(steady(), lambda t: t > T0 - 3000)), ("b", steady()), chunk=chunk)
+    live = Live(source, spec(warmup_steps=100, forget_after=3600))
+    live.over(T0, T0 + 600)
+    assert live.resources() == {"a", "b"}
+    live.at(T0 + 660)
+    assert live.resources() == {"b"}
+
+
+def test_a_gap_counts_towards_forgetting_only_from_when_a_resource_was_seen_last() -> None:
+    source = Scripted(("a", sometimes(steady(), lambda t: t > T0 + 1800)), ("b", steady()))
+    live = Live(source, spec(warmup_steps=100, forget_after=600))
+    live.at(T0)
+    live.at(T0 + 2400)
+    assert live.resources() == {"a", "b"}
+    live.at(T0 + 2460)
+    assert live.resources() == {"b"}
+
+
+def test_a_resource_in_a_column_that_was_used_has_neither_its_samples_nor_its_capacity() -> None:
+    source = Scripted(
+        ("old", sometimes(steady(), lambda t: t >= T0 + 60)), ("new", sometimes(steady(), lambda t: t < T0 + 600))
+    )
+    # The samples of the old one were of a clock far ahead: nothing of the new one would be newer than they.
+    source.series[STAMPS] = [("old", lambda t: t + 86_400), ("new", lambda t: t)]
+    source.series[CAPACITY] = [("old", lambda _t: 10.0), ("new", lambda t: 40.0 if t >= T0 + 1500 else None)]
+    live = Live(source, spec(timestamps=STAMPS, capacity=CAPACITY, forget_after=180))
+    live.at(T0)
+    column = live.column("old")
+    live.over(T0 + 60, T0 + 1440)
+    assert (live.column("new"), live.of("new")["n"]) == (column, 14)
+    mean = live.of("new")["mean"]
+    live.at(T0 + 1500)
+    assert live.of("new")["mean"] == pytest.approx(mean, abs=0.1)
+
+
+def test_a_column_that_nobody_has_is_not_among_the_worst() -> None:
+    source = Scripted(("gone", sometimes(steady(), lambda t: t > T0)), ("a", steady()))
+    live = Live(source, spec(forget_after=180))
+    live.over(T0, T0 + 300)
+    assert live.view.live.tolist() == [False, True]
+    assert [column for _, column in Snapshot(T0, (live.view,)).worst(10)] == [1]
 
 
 def test_the_limit_of_a_signal_keeps_those_that_were_first() -> None:

@@ -4,8 +4,9 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from scripted import EXPR, STAMPS, T0, Scripted, Signal, down, spec, steady
@@ -15,6 +16,7 @@ from tocsin.core.settings import Forecast, Seasonal
 from tocsin.core.snapshot import Sight, SignalView
 from tocsin.evaluation import Evaluation
 from tocsin.source.errors import SourceError
+from tocsin.source.freshness import Unstamped
 
 
 def evaluated(signal: Signal, last: float = T0, stamp: Signal | None = None, **changes: Any) -> SignalView:
@@ -202,6 +204,85 @@ def test_the_seasonal_detector_speaks_for_itself() -> None:
     assert has(e, "Detector seasonal:", "was expected for this time", "residual z", "delta")
     assert has(e, "A drift slower than about 10 steps is learnt")
     assert e.detectors["seasonal"]["tier"] == 4
+
+
+def wave(t: float) -> float:
+    """A season of six minutes; from T0 on at its trough what is normal at its crest."""
+    trough = t >= T0 and round(t / 60) % 6 in (4, 5)
+    return 10 + math.sin(t / 360 * 2 * math.pi) + steady(0, 0.02)(t) + (1.0 if trough else 0.0)
+
+
+def test_where_the_season_graded_its_numbers_are_told_and_not_those_of_the_baseline() -> None:
+    view = evaluated(wave, T0 + 4 * 60, seasonal=Seasonal(slots=6))
+    e, g = explain(view, 0), view.grades
+    assert (g.seasonal_tier[0], g.zscore_tier[0], e.tier) == (4, 0, 4)
+    assert (e.graded_by, e.zscore) == ("seasonal", g.seasonal_z[0])
+    assert has(e, "Detector seasonal:", f"residual z {abs(g.seasonal_z[0]):.2f} is above 5, which is Critical")
+    assert "Detector zscore says less: tier 0, Normal." in e.sentences
+    assert not has(e, "The baseline has mean")
+    assert not has(e, f"z {abs(g.z[0]):.2f}")
+    assert e.detectors["zscore"] == {"tier": 0, "zscore": g.z[0]}
+
+
+@pytest.mark.parametrize(
+    ("zscore", "seasonal", "tier", "by", "other"),
+    [
+        (4, 1, 4, "zscore", "Detector seasonal says less: tier 1, Informational."),
+        (3, 3, 3, "seasonal", "Detector zscore says the same: tier 3, Action."),
+        (0, 0, 0, "seasonal", "Detector zscore says the same: tier 0, Normal."),
+        (0, 0, 1, "normal", "Detector zscore says the same: tier 0, Normal."),
+        (2, -1, 2, "zscore", None),
+        (-1, 2, 2, "seasonal", None),
+        (-1, -1, 1, "normal", None),
+        (-1, -1, -1, None, None),
+    ],
+)
+def test_the_detector_with_the_worst_tier_speaks(
+    zscore: int, seasonal: int, tier: int, by: str | None, other: str | None
+) -> None:
+    view = evaluated(wave, seasonal=Seasonal(slots=6))
+    tiers = {"zscore_tier": zscore, "seasonal_tier": seasonal, "tier": tier}
+    grades = replace(view.grades, **{name: np.array([value], np.int8) for name, value in tiers.items()})
+    e = explain(replace(view, grades=grades), 0)
+    assert e.graded_by == by
+    assert [sentence for sentence in e.sentences if " says " in sentence] == ([other] if other else [])
+    speaker = by if by in ("zscore", "seasonal") else "seasonal" if seasonal >= 0 else None
+    distances = {"zscore": view.grades.z[0], "seasonal": view.grades.seasonal_z[0], None: None}
+    assert e.zscore == distances[speaker]
+    assert has(e, "The baseline has mean") == (speaker == "zscore")
+    assert has(e, "was expected for this time") == (speaker == "seasonal")
+
+
+def test_a_season_alone_is_not_given_the_distance_from_the_baseline() -> None:
+    early = evaluated(lambda t: 5.0 + t % 7 if t >= T0 - 600 else None, zscore=None, seasonal=Seasonal(slots=20))
+    e = explain(early, 0)
+    assert math.isfinite(early.grades.z[0])
+    assert (e.graded_by, e.zscore) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        (None, "does not say when its samples were taken"),
+        ("unknown", "is not understood"),
+        ("range", "looks back over a range, so it has a value for as long as old samples are in it"),
+        ("fixed", "looks at a fixed time (@)"),
+        ("many", "is more than one selector, each with sample times of its own"),
+        ("aggregate", "aggregates samples, each with a time of its own"),
+        ("names", "can find metrics of several names"),
+        ("computed", "computes more than a selector times or divided by constants"),
+        ("nothing", None),
+    ],
+)
+def test_why_repeats_cannot_be_seen_is_told_as_it_is(why: str | None, words: str | None) -> None:
+    view = evaluated(surge(0.0))
+    told = [s for s in explain(replace(view, unstamped=why), 0).sentences if s.startswith(("The expr", "The sel"))]
+    assert len(told) == (words is not None)
+    assert words is None or words in told[0]
+    assert ("more than one selector" in "".join(told)) == (why == "many")
+    assert why is None or why in get_args(Unstamped)
+    seen = explain(replace(view, unstamped=why, repeats_seen=True), 0)
+    assert not has(seen, "The expression")
 
 
 FORECAST = {"forecast": Forecast(horizon=10, model="heuristic"), "window": 20, "warmup_steps": 100}

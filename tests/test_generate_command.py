@@ -34,6 +34,9 @@ def listing(out: Path) -> list[str]:
 
 
 ALL = [
+    "rules/kubernetes/shop.yml",
+    "rules/kubernetes/till.yml",
+    "rules/kubernetes/tocsin.yml",
     "rules/shop.yml",
     "rules/tests/shop.yml",
     "rules/tests/till.yml",
@@ -49,7 +52,7 @@ def test_it_writes_each_file_and_says_which(config: Path, tmp_path: Path) -> Non
     assert result.stderr == ""
     said = result.stdout.splitlines()
     assert sorted(said[:-1]) == [f"wrote {name}" for name in ALL]
-    assert said[-1] == f"SUCCESS: 10 alerts in {tmp_path / 'out'}: 6 files written, 0 left over, 0 unchanged"
+    assert said[-1] == f"SUCCESS: 12 alerts in {tmp_path / 'out'}: 9 files written, 0 left over, 0 unchanged"
     assert listing(tmp_path / "out") == ALL
 
 
@@ -68,7 +71,7 @@ def test_a_second_run_touches_nothing(config: Path, tmp_path: Path) -> None:
     run(config, tmp_path / "out")
     before = [(tmp_path / "out" / name).stat().st_mtime_ns for name in ALL]
     assert run(config, tmp_path / "out").stdout == (
-        f"SUCCESS: 10 alerts in {tmp_path / 'out'}: 0 files written, 0 left over, 6 unchanged\n"
+        f"SUCCESS: 12 alerts in {tmp_path / 'out'}: 0 files written, 0 left over, 9 unchanged\n"
     )
     assert [(tmp_path / "out" / name).stat().st_mtime_ns for name in ALL] == before
 
@@ -88,9 +91,12 @@ def test_files_of_a_service_that_is_gone_are_removed_and_others_stay(config: Pat
     assert [line for line in result.stdout.splitlines() if "removed r" in line] == [
         "removed rules/till.yml",
         "removed rules/tests/till.yml",
+        "removed rules/kubernetes/till.yml",
     ]
     assert listing(out) == [
         "rules/README.md",
+        "rules/kubernetes/shop.yml",
+        "rules/kubernetes/tocsin.yml",
         "rules/mine.yml",
         "rules/shop.yml",
         "rules/tests/shop.yml",
@@ -108,6 +114,30 @@ def test_a_file_that_was_not_generated_is_never_overwritten(config: Path, tmp_pa
     assert result.exit_code == 1
     assert listing(tmp_path / "out") == ["rules/shop.yml"]
     assert mine.read_text() == "groups: []\n"
+
+
+def test_a_fault_in_between_changes_nothing(config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(config, out)
+    before = {name: (out / name).read_text() for name in ALL}
+    (config / "tocsin.yml").write_text(PROCESS + "target: {scrape_interval: 30s}\n")
+    # The last file that is written; all others have changed.
+    (out / "rules" / "tests" / "tocsin.yml").write_text("tests: []\n")
+    assert run(config, out).exit_code == 1
+    assert listing(out) == ALL
+    unchanged = [name for name in ALL if name != "rules/tests/tocsin.yml"]
+    assert [(out / name).read_text() for name in unchanged] == [before[name] for name in unchanged]
+
+
+def test_an_object_that_the_operator_would_refuse_is_named(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tocsin.generate.kubernetes.MAX_BYTES", 5000)
+    result = run(config, tmp_path / "out")
+    assert result.exit_code == 0
+    size = (tmp_path / "out" / "rules" / "kubernetes" / "tocsin.yml").stat().st_size
+    warning = f"warning: rules/kubernetes/tocsin.yml has {size} bytes; the operator takes 5000\n"
+    assert warning in result.stderr
 
 
 def test_check_shows_the_difference_and_changes_nothing(config: Path, tmp_path: Path) -> None:
@@ -137,7 +167,7 @@ def test_check_shows_the_difference_and_changes_nothing(config: Path, tmp_path: 
 def test_check_is_content_with_what_was_just_written(config: Path, tmp_path: Path) -> None:
     run(config, tmp_path / "out")
     result = run(config, tmp_path / "out", "--check")
-    assert (result.exit_code, result.output) == (0, "SUCCESS: 6 files are what the configuration says\n")
+    assert (result.exit_code, result.output) == (0, "SUCCESS: 9 files are what the configuration says\n")
 
 
 def test_a_new_file_may_be_read_by_everybody_and_an_old_one_keeps_its_mode(config: Path, tmp_path: Path) -> None:

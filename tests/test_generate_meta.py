@@ -29,6 +29,8 @@ def test_there_is_an_alert_for_each_way_to_fail() -> None:
         ("TocsinEvaluationStale", "warning"),
         ("TocsinConfigReloadFailed", "warning"),
         ("TocsinSeriesDropped", "warning"),
+        ("TocsinNoSeries", "warning"),
+        ("TocsinSourceClockSkew", "warning"),
         ("TocsinScrapedWithoutHonorLabels", "critical"),
         ("TocsinWatchdog", "none"),
     ]
@@ -56,7 +58,7 @@ def test_labels_that_name_resources_are_looked_for_under_their_exported_names() 
 
 
 def test_every_label_of_every_family_is_looked_for() -> None:
-    families = (*names.FAMILIES.values(), *names.OWN.values())
+    families = (*names.FAMILIES.values(), *names.SLO_FAMILIES.values(), *names.OWN.values())
     labels = {label for family in families for label in family.labels} | set(names.BASE_LABELS)
     assert {label for label, _ in meta.clashes([])} == labels
 
@@ -79,6 +81,12 @@ BREAKS = [
     ("TocsinConfigReloadFailed", "min(", "max("),
     ("TocsinSeriesDropped", "by (tocsin_service, signal, reason)", "by (tocsin_service, signal, reason, instance)"),
     ("TocsinSeriesDropped", "> 0", ">= 0"),
+    ("TocsinNoSeries", "max by (tocsin_service, signal)", "min by (tocsin_service, signal)"),
+    ("TocsinNoSeries", "(tocsin_service, signal)", "(tocsin_service, signal, instance)"),
+    ("TocsinNoSeries", "== 0", "== -1"),
+    ("TocsinSourceClockSkew", "> 30", "> 31"),
+    ("TocsinSourceClockSkew", "> 30", ">= 30"),
+    ("TocsinSourceClockSkew", "max(abs(tocsin_source_clock_skew_seconds))", "max(tocsin_source_clock_skew_seconds)"),
     ("TocsinScrapedWithoutHonorLabels", 'exported_resource!=""', 'exported_resource!~".*"'),
     ("TocsinScrapedWithoutHonorLabels", 'exported_reason!=""', 'exported_reason=""'),
     ("TocsinWatchdog", "vector(1)", "vector(1) > 1"),

@@ -64,6 +64,32 @@ def test_the_default_text_has_the_numbers_in_it(tmp_path: Path) -> None:
     expanded(tmp_path, shop(**LIMITED), gauges, expected)
 
 
+SEASONAL = {"zscore": {}, "seasonal": {"season": "1d"}}
+
+
+@pytest.mark.parametrize("detect", [SEASONAL, {"seasonal": {"season": "1d"}}])
+def test_where_a_season_may_have_graded_no_distance_from_the_baseline_is_told(
+    tmp_path: Path, detect: dict[str, Any]
+) -> None:
+    gauges = {
+        "tocsin_value": 0.9312,
+        "tocsin_expected_lower": 0.41,
+        "tocsin_expected_upper": 0.583,
+        "tocsin_zscore": 0.3,
+    }
+    shown = shop(unit="ratio", detect=detect)
+    expected = {
+        "summary": f"load of {AWKWARD} (shop) has reached tier 4 (critical)",
+        "description": (
+            "The value is 93.12%, expected 41% to 58.3%.\n"
+            "Act on it at once: this is far outside of what was ever normal. Carry out what the runbook says and "
+            "escalate.\n"
+            "`tocsin explain` with the name of the resource says why it has its tier."
+        ),
+    }
+    expanded(tmp_path, shown, gauges, expected)
+
+
 def test_while_nothing_is_known_the_text_says_so(tmp_path: Path) -> None:
     expected = {
         "summary": f"load of {AWKWARD} (shop) has reached tier 4 (critical)",
@@ -93,7 +119,7 @@ def test_while_nothing_is_known_the_text_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_a_value_reads_in_its_unit(tmp_path: Path, unit: str, value: float, shown: str) -> None:
-    alert = {"summary": "-", "description": templates._number(repr(float(value)), unit)}
+    alert = {"summary": "-", "description": templates.number(repr(float(value)), unit)}
     expanded(tmp_path, shop(unit=unit, alert=alert), {}, {"summary": "-", "description": shown})
 
 

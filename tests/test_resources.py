@@ -294,6 +294,38 @@ def test_churning_series_do_not_fill_the_memory() -> None:
     assert len(known._wire) <= 1005
 
 
+def test_churning_series_with_long_labels_fill_it_no_sooner() -> None:
+    known = registry(room=10)
+    for i in range(200):
+        place(known, {"n": "pod", "long": f"{i}-" + "x" * 100_000})
+        assert sum(map(len, known._wire)) < 5 * 100_100 + 400_000
+    assert len(known) == 0
+
+
+def test_what_is_known_of_the_size_of_wire_forms_stays_true() -> None:
+    known = registry(room=10)
+    for i in range(3000):
+        place(known, {"n": f"pod-{i}"}, {"n": "always"})
+    assert known._wired == sum(len(metric) + 400 for metric in known._wire)
+
+
+def test_the_next_vector_lets_the_keys_of_the_history_go() -> None:
+    known = registry()
+    place(known, {"n": "a"}, {"n": "b"}, role="history", shared=True)
+    place(known, {"n": "a"}, role="timestamp history", shared=True, admit=False)
+    assert set(known._shared) == {"history", "timestamp history"}
+    place(known, {"n": "a"})
+    assert (known._shared, set(known._last)) == ({}, {"value"})
+
+
+def test_chunks_of_a_history_with_the_same_series_are_parsed_once() -> None:
+    known = registry()
+    metrics = wire({"n": "a"}, {"n": "b"})
+    first = known.place(metrics, b"key", "history", shared=True)
+    assert known.place([], b"key", "history", shared=True) is first
+    assert known.place(metrics, b"key") is not first  # a vector has rules of its own
+
+
 def test_a_small_vector_beside_a_large_one_does_not_make_it_be_parsed_again() -> None:
     known = registry(room=5000)
     large = [{"n": str(i)} for i in range(3000)]

@@ -59,13 +59,14 @@ def test_label_objects_stay_as_they_came_and_in_their_order() -> None:
         '{"na\\u0000me":"q\\"uote","größe":"ü","with.dots":"x\\\\"}',
         '{ "spaced" : "out" }',
         "{}",
+        '{\n\t"lines" : "out"\r\n}',
     ]
     vector = decode_vector(vector_body(*(one("+Inf", text) for text in labels)), 5.0)
     assert vector.metrics == [text.encode() for text in labels]
-    assert vector.key == "\n".join(labels).encode()
-    assert vector.key is vector.key
+    assert decode_vector(vector_body(*(one("1", text) for text in labels)), 6.0).key == vector.key
+    assert decode_vector(vector_body(*(one("1", text) for text in labels[::-1])), 6.0).key != vector.key
     assert vector.t == 5.0
-    np.testing.assert_array_equal(vector.values, [math.inf] * 4)
+    np.testing.assert_array_equal(vector.values, [math.inf] * 5)
 
 
 def test_a_label_that_looks_like_a_value_is_left_alone() -> None:

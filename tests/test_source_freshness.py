@@ -1,6 +1,6 @@
 import pytest
 
-from tocsin.source.freshness import timestamp_expr
+from tocsin.source.freshness import timestamp_expr, why_unstamped
 
 
 @pytest.mark.parametrize(
@@ -24,37 +24,50 @@ from tocsin.source.freshness import timestamp_expr
 )
 def test_an_expression_of_one_sample_of_one_selector_has_a_timestamp(expr: str, stamped: str) -> None:
     assert timestamp_expr(expr) == stamped
+    assert why_unstamped(expr) is None
 
 
 @pytest.mark.parametrize(
-    "expr",
+    ("expr", "why"),
     [
-        "up + 1",
-        "100 / up",
-        "up % 2",
-        "up ^ 2",
-        "up > 5",
-        "up / down",
-        "up * on (a) down",
-        "sum(up)",
-        "rate(up[5m])",
-        "up[5m]",
-        "max_over_time(up[5m:])",
-        "timestamp(up)",
-        "abs(up)",
-        "up @ 1600000000",
-        "up @ end()",
-        "up or down",
-        "1",
-        "time() * 2",
-        "up * scalar(down)",
-        '{job="a"}',
-        '{__name__=~"up|down"}',
-        '{__name__!="up"}',
-        "not promql (",
-        "",
-        "up smoothed nonsense",
+        ("up + 1", "computed"),
+        ("100 / up", "computed"),
+        ("up % 2", "computed"),
+        ("up ^ 2", "computed"),
+        ("up > 5", "computed"),
+        ("up / down", "many"),
+        ("up * on (a) down", "many"),
+        ("up + up", "many"),
+        ("sum(up)", "aggregate"),
+        ("topk(3, up)", "aggregate"),
+        ("-sum by (a) (abs(up))", "aggregate"),
+        ("quantile(scalar(down), up)", "many"),
+        ("rate(up[5m])", "range"),
+        ("sum(rate(up[5m])) / sum(rate(down[5m]))", "range"),
+        ("up / rate(down[5m])", "range"),
+        ("max_over_time(up[5m:])", "range"),
+        ("rate(up[5m] @ 1600000000)", "range"),
+        ("up[5m]", "range"),
+        ("timestamp(up)", "computed"),
+        ("abs(up)", "computed"),
+        ("absent(up)", "computed"),
+        ("up @ 1600000000", "fixed"),
+        ("sum(up @ end())", "fixed"),
+        ("up @ end()", "fixed"),
+        ("up or down", "many"),
+        ("1", "nothing"),
+        ("time() * 2", "nothing"),
+        ("vector(time())", "nothing"),
+        ("up * scalar(down)", "many"),
+        ('{job="a"}', "names"),
+        ('{__name__=~"up|down"}', "names"),
+        ('{__name__!="up"}', "unknown"),
+        ('sum({job="a"})', "aggregate"),
+        ("not promql (", "unknown"),
+        ("", "unknown"),
+        ("up smoothed nonsense", "unknown"),
     ],
 )
-def test_any_other_expression_has_none(expr: str) -> None:
+def test_any_other_expression_has_none_and_the_reason_is_known(expr: str, why: str) -> None:
     assert timestamp_expr(expr) is None
+    assert why_unstamped(expr) == why

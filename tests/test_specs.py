@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tocsin.config.faults import ConfigError
 from tocsin.config.load import Config, load
+from tocsin.config.models import Signal
+from tocsin.config.signals import MAX_RELEARN_AFTER
 from tocsin.core.calendar import Calendar
 from tocsin.core.settings import Forecast, Seasonal, Settings
 from tocsin.evaluation import Spec
@@ -39,8 +42,10 @@ def test_a_signal_that_is_nothing_but_an_expression_has_every_default(tmp_path: 
 
 
 def test_an_expression_of_more_than_one_selector_has_no_sample_times(tmp_path: Path) -> None:
-    assert spec(tmp_path, {"expr": "a / b"}).timestamps is None
+    assert (two := spec(tmp_path, {"expr": "a / b"})).timestamps is None
     assert spec(tmp_path, {"expr": "a / 100"}).timestamps == "timestamp(a)"
+    rate = spec(tmp_path, {"expr": "rate(a[5m])"})
+    assert (two.unstamped, rate.unstamped, spec(tmp_path).unstamped) == ("many", "range", None)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +74,48 @@ def test_a_season_is_slots_or_a_duration(tmp_path: Path, season: int | str, slot
     seasonal = spec(tmp_path, {"step": "30m", "detect": {"seasonal": {"season": season}}}).settings.seasonal
     assert seasonal is not None
     assert seasonal.slots == slots
+
+
+SLOW = {"alert": {"slow": {"tier": 3, "for": "1h30m"}, "fast": {"tier": 4}}}
+
+
+@pytest.mark.parametrize(
+    ("signal", "steps"),
+    [
+        ({}, 60),
+        ({"interval": "10s"}, 60),
+        ({"interval": "5s"}, 120),
+        ({"interval": "1s"}, 600),
+        ({"interval": "5s", "step": "1m"}, 60),
+        ({"interval": "5s", "alert": {}}, 60),
+        ({"interval": "1s", "alert": {"slow": {"tier": 3, "grades": 1000}}}, 1998),
+        (SLOW, 180),
+        ({**SLOW, "interval": "7s"}, 1543),
+        ({**SLOW, "interval": "5s"}, 2016),
+        ({**SLOW, "relearn_after": 91}, 91),
+    ],
+)
+def test_a_new_level_is_learnt_long_after_the_slowest_alert_fires(
+    tmp_path: Path, signal: dict[str, Any], steps: int
+) -> None:
+    found = spec(tmp_path, signal)
+    assert found.settings.relearn_after == steps
+    assert found.warmup_steps >= steps + 60
+
+
+def test_no_interval_makes_a_default_a_fault(tmp_path: Path) -> None:
+    for seconds in (1, 2, 3, 5, 10, 15, 30, 60, 300, 3600):
+        assert config(tmp_path, {"interval": f"{seconds}s"}).warnings == ()
+
+
+def test_what_is_given_for_relearning_stays_a_fault_where_it_is_too_short(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"found 60 steps \(5m\), expected more than the alert 'action' waits \(5m\)"):
+        config(tmp_path, {"interval": "5s", "relearn_after": 60})
+
+
+def test_the_longest_default_for_relearning_is_the_longest_that_may_be_given() -> None:
+    given, _ = Signal.model_json_schema()["properties"]["relearn_after"]["anyOf"]
+    assert given["maximum"] == MAX_RELEARN_AFTER
 
 
 def test_detectors_forecasts_and_tiers_reach_the_fold(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 import asyncio
 import gzip
 import json
+import re
 from dataclasses import replace
+from typing import get_args
 
 import aiohttp
 import pytest
 
 from scripted import T0
 from site_client import WEBHOOK, Client, Site, alert, bearer, caller, notification, snapshot
-from tocsin.core.snapshot import Sight, Snapshot
+from tocsin.core.snapshot import Missed, Sight, Snapshot
+from tocsin.source.errors import Klass
 
 # ------------------------------------------------------------------------------------------------ exporter's routes
 
@@ -70,6 +73,7 @@ PROMETHEUS_2 = (
     ("accept", "content_type"),
     [
         (PROMETHEUS_2, OPENMETRICS),
+        ("application/openmetrics-text;q=0", "text/plain; version=0.0.4; charset=utf-8"),
         ("text/plain;version=0.0.4", "text/plain; version=0.0.4; charset=utf-8"),
         ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
         ("application/vnd.google.protobuf", "text/plain; version=0.0.4; charset=utf-8"),
@@ -139,7 +143,7 @@ def test_the_landing_page_shows_the_ten_worst_and_says_why() -> None:
     assert shown == names[4:]
     assert text.index("r13") < text.index("r12") < text.index("r04")
     assert "Detector zscore: z " in text
-    assert "14 resources in 1 signals" in text
+    assert "14 resources in 1 signal," in text
 
 
 @pytest.mark.parametrize(
@@ -169,7 +173,55 @@ def test_a_blind_signal_is_not_among_the_worst() -> None:
     found = snapshot("a", "b")
     blind = replace(found, signals=(replace(found.signals[0], sight=Sight.BLIND),))
     text = Site(blind).ask("GET", "/")[2]
-    assert '<td class="name">' not in text
+    assert '<td class="name">' not in text[text.index("Ten worst resources") :]
+    assert "Nothing is graded now." in text
+
+
+def test_the_landing_page_names_what_is_configured_and_why_it_is_not_seen() -> None:
+    (seen,) = snapshot("a").signals
+    (empty,) = snapshot().signals
+    signals = (
+        seen,
+        replace(seen, signal="away", sight=Sight.BLIND),
+        replace(seen, signal="hangs", sight=Sight.BLIND),
+        replace(empty, signal="empty", expr='up{job="typo"}'),
+        replace(seen, signal="once", expr="not shown"),
+    )
+    missed = (
+        Missed("svc", "away", "m", graded=True, reason="timeout"),
+        Missed("svc", "once", "not shown", graded=True, reason="timeout"),
+        Missed("new", "late", "n", graded=False, reason=None),
+        Missed("new", "wrong", "rate(<x>)", graded=False, reason="bad_query"),
+    )
+    text = Site(Snapshot(T0, signals, missed)).ask("GET", "/")[2]
+    assert "4 resources in 7 signals, as of 2023-11-15T00:00:00Z." in text
+    table = text[text.index("Signals that are not seen") : text.index("Ten worst resources")]
+    rows = [re.findall("<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    assert rows == [
+        ["new/late", "never graded since the start", "its evaluation has not ended"],
+        [
+            "new/wrong",
+            "never graded since the start",
+            "the source refuses the expression (bad_query)<br><code>rate(&lt;x&gt;)</code>",
+        ],
+        ["svc/away", "no grade since 2023-11-15T00:00:00Z", "the source takes too long to answer (timeout)"],
+        ["svc/hangs", "no grade since 2023-11-15T00:00:00Z", "its evaluation has not ended"],
+        ["svc/empty", "no series", "is the expression right?<br><code>up{job=&#34;typo&#34;}</code>"],
+    ]
+
+
+def test_the_landing_page_has_words_for_every_class_of_error() -> None:
+    for klass in get_args(Klass):
+        missed = Missed("svc", "sig", "m", graded=False, reason=klass)
+        text = Site(Snapshot(T0, (), (missed,))).ask("GET", "/")[2]
+        (why,) = re.findall(rf">([^<>]*) \({klass}\)<", text)
+        assert why != klass
+        assert "0 resources in 1 signal," in text
+
+
+def test_the_landing_page_says_nothing_of_what_is_seen_and_that_nothing_is_configured() -> None:
+    assert "not seen" not in Site(snapshot("a")).ask("GET", "/")[2]
+    assert "No signal is configured." in Site().ask("GET", "/")[2]
 
 
 def test_the_landing_page_works_before_anything_was_graded() -> None:

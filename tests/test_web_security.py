@@ -2,12 +2,15 @@
 
 import asyncio
 import base64
+import contextlib
 import ssl
 import subprocess
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import bcrypt
 import pytest
+import structlog
 from aiohttp import ClientSession, TCPConnector, web
 from click.testing import CliRunner
 
@@ -17,6 +20,8 @@ from tocsin.web.security import basic_auth, tls_context
 
 HASH = bcrypt.hashpw(b"s3cret", bcrypt.gensalt(4)).decode()
 HOOK = "/api/v2/webhook"
+#: Asks a server once and gives the certificate that it showed.
+Shown = Callable[..., Awaitable[bytes]]
 
 
 def app() -> web.Application:
@@ -74,15 +79,26 @@ def test_the_webhook_asks_for_no_user() -> None:
     assert statuses((HOOK, None)) == [200]
 
 
+def made(folder: Path, *encrypt: str) -> tuple[Path, Path]:
+    """A new certificate for 127.0.0.1 and localhost, and its key."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    named = ["-subj", "/CN=t", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-days", "2"]
+    argv = [*request, *named, *(encrypt or ("-nodes",)), "-keyout", key, "-out", cert]
+    subprocess.run(argv, check=True, capture_output=True)
+    return cert, key
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    named = ["-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=t", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*request, *named], check=True, capture_output=True)
-    return cert, key
+    return made(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Another one."""
+    return made(tmp_path_factory.mktemp("tls"))
 
 
 def test_a_client_that_trusts_the_certificate_is_served(pair: tuple[Path, Path]) -> None:
@@ -102,6 +118,121 @@ def test_a_client_that_trusts_the_certificate_is_served(pair: tuple[Path, Path])
 
     assert asyncio.run(ask()) == 200
     assert context.minimum_version == ssl.TLSVersion.TLSv1_3
+
+
+class Rotated:
+    """A server on loopback whose certificate files a test can exchange."""
+
+    def __init__(self, folder: Path, pair: tuple[Path, Path], **more: str) -> None:
+        self.cert, self.key = folder / "cert.pem", folder / "key.pem"
+        self.put(*pair)
+        self.context = tls_context(TlsServer(cert_file=str(self.cert), key_file=str(self.key), **more))
+
+    def put(self, cert: Path | None = None, key: Path | None = None) -> None:
+        """Replace the files that are given, as a rename does."""
+        for file, new in ((self.cert, cert), (self.key, key)):
+            if new is not None:
+                copy = file.with_suffix(".new")
+                copy.write_bytes(new.read_bytes())
+                copy.rename(file)
+
+    def run(self, talk: Callable[[Shown], Awaitable[None]]) -> None:
+        """`talk` gets `shown`: the certificate that a new client is shown."""
+
+        async def serve() -> None:
+            runner = web.AppRunner(app())
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self.context).start()
+            port = runner.addresses[0][1]
+
+            async def shown(name: str = "127.0.0.1", client: tuple[Path, Path] | None = None) -> bytes:
+                trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+                if client is not None:
+                    trust.load_cert_chain(*client)
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust, server_hostname=name)
+                try:
+                    # Only after the first answer has a client of TLS 1.3 been accepted.
+                    writer.write(f"GET {HOOK} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                    assert (await reader.read()).startswith(b"HTTP/1.1 200")
+                    found: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                    return found
+                finally:
+                    writer.close()
+                    with contextlib.suppress(ssl.SSLError, ConnectionError):
+                        await writer.wait_closed()
+
+            try:
+                await talk(shown)
+            finally:
+                await runner.cleanup()
+
+        asyncio.run(serve())
+
+
+def der(cert: Path) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(cert.read_text())
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_a_certificate_that_was_exchanged_is_shown_to_the_next_client(
+    tmp_path: Path, pair: tuple[Path, Path], other: tuple[Path, Path], name: str
+) -> None:
+    server = Rotated(tmp_path, pair)
+
+    async def talk(shown: Shown) -> None:
+        assert [await shown(name), await shown(name)] == [der(pair[0])] * 2
+        server.put(*other)
+        assert [await shown(name), await shown(name)] == [der(other[0])] * 2
+        server.put(*pair)
+        assert await shown(name) == der(pair[0])
+
+    server.run(talk)
+
+
+def test_a_pair_that_does_not_fit_keeps_the_old_one_until_it_does(
+    tmp_path: Path, pair: tuple[Path, Path], other: tuple[Path, Path]
+) -> None:
+    server = Rotated(tmp_path, pair)
+
+    async def talk(shown: Shown) -> None:
+        with structlog.testing.capture_logs() as lines:
+            server.put(cert=other[0])
+            assert [await shown(), await shown()] == [der(pair[0])] * 2
+            server.key.unlink()
+            assert await shown() == der(pair[0])
+            server.put(key=other[1])
+            assert await shown() == der(other[0])
+        assert [line["log_level"] for line in lines] == ["warning", "warning", "info"]
+        assert lines[0]["event"] == "certificate files cannot be used, the old ones stay"
+        assert "No such file" in lines[1]["reason"]
+
+    server.run(talk)
+
+
+def test_certificates_that_clients_must_have_follow_their_file(
+    tmp_path: Path, pair: tuple[Path, Path], other: tuple[Path, Path]
+) -> None:
+    trusted = tmp_path / "clients.pem"
+    trusted.write_bytes(pair[0].read_bytes())
+    server = Rotated(tmp_path, pair, client_ca_file=str(trusted))
+
+    async def talk(shown: Shown) -> None:
+        assert await shown(client=pair) == der(pair[0])
+        with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
+            await shown(client=other)
+        trusted.write_bytes(other[0].read_bytes())
+        assert await shown(client=other) == der(pair[0])
+        with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
+            await shown(client=pair)
+
+    server.run(talk)
+
+
+def test_a_key_with_a_password_is_a_fault_and_asks_nobody(tmp_path: Path) -> None:
+    cert, key = made(tmp_path, "-passout", "pass:secret")
+    with pytest.raises(OSError, match=r"PEM lib|decrypt"):
+        tls_context(TlsServer(cert_file=str(cert), key_file=str(key)))
 
 
 def check(path: Path) -> tuple[int, str]:

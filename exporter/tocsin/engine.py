@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import structlog
 
-from tocsin.core.snapshot import Sight, Snapshot
-from tocsin.evaluation import BLIND_AFTER, Evaluation
+from tocsin.core.snapshot import Missed, Sight, Snapshot
+from tocsin.evaluation import Evaluation
 from tocsin.source.errors import SourceError
 from tocsin.spec import Report, Source, Spec
 from tocsin.telemetry import Telemetry
@@ -57,8 +57,10 @@ class Engine:
         self._attempted: set[Spec] = set()
         self._ready = False
         self._told: dict[Spec, tuple[dict[str, int], bool]] = {}
+        #: Outcome of the last cycle of signals that it left without a grade.
+        self._failures: dict[Spec, str] = {}
         self._evaluations = {spec: self._evaluation(spec) for spec in specs}
-        self.snapshot = Snapshot(clock())
+        self._publish()
 
     @property
     def ready(self) -> bool:
@@ -83,10 +85,16 @@ class Engine:
         return self._max_series - sum(len(evaluation) for evaluation in self._evaluations.values())
 
     def view(self) -> Snapshot:
-        """The snapshot as it looks now: a signal whose cycle hangs is blind, whatever its last cycle found."""
+        """The snapshot as it looks now: a signal whose cycle hangs is blind, whatever its last cycle found.
+
+        A signal that was never graded is stale from the start: that tells the alerting rules that what fires there is
+        to be held.
+        """
         snapshot = self.snapshot.as_of(self._clock() - self._delay)
-        for view in snapshot.signals:
-            self._telemetry.set("stale", view.sight is not Sight.CLEAR, view.service, view.signal)
+        seen = {(view.service, view.signal) for view in snapshot.signals if view.sight is Sight.CLEAR}
+        for spec in self._evaluations:
+            name = (spec.service, spec.signal)
+            self._telemetry.set("stale", name not in seen, *name)
         return snapshot
 
     # ------------------------------------------------------------------------------------------------ life
@@ -126,6 +134,7 @@ class Engine:
                 evaluation.view = replace(view, sight=max(view.sight, Sight.BLIND))
         self._attempted &= set(specs)
         self._told = {spec: told for spec, told in self._told.items() if spec in kept}
+        self._failures = {spec: outcome for spec, outcome in self._failures.items() if spec in kept}
         self._publish()
         self.start()
 
@@ -151,8 +160,7 @@ class Engine:
 
     async def cycle(self, evaluation: Evaluation, t: float) -> None:
         """Evaluate one signal at unix time t, count what happened and publish a new snapshot."""
-        spec = evaluation.spec
-        labels, outcome = (spec.service, spec.signal), "ok"
+        spec, outcome = evaluation.spec, "ok"
         try:
             if evaluation.behind(t):
                 await self._fill(evaluation, t)
@@ -165,18 +173,21 @@ class Engine:
             outcome = "internal_error"
             evaluation.miss(t)
             log.exception("evaluation failed", signal=_title(spec), t=t)
-        self._telemetry.count("evaluations_total", *labels, outcome)
-        self._telemetry.set("stale", evaluation.misses >= BLIND_AFTER, *labels)
+        self._ended(spec, outcome)
+
+    def _ended(self, spec: Spec, outcome: str) -> None:
+        self._telemetry.count("evaluations_total", spec.service, spec.signal, outcome)
+        self._failures.pop(spec, None)
+        if outcome != "ok":
+            self._failures[spec] = outcome
         self._attempted.add(spec)
         self._publish()
 
     def _clock_went_back(self, evaluation: Evaluation, t: float) -> None:
         """Time that was learnt cannot be learnt again: until the clock has caught up nothing is known."""
         evaluation.miss(t)
-        spec = evaluation.spec
-        self._telemetry.count("evaluations_total", spec.service, spec.signal, "clock_went_back")
-        log.warning("clock went back", signal=_title(spec), t=t, misses=evaluation.misses)
-        self._publish()
+        log.warning("clock went back", signal=_title(evaluation.spec), t=t, misses=evaluation.misses)
+        self._ended(evaluation.spec, "clock_went_back")
 
     async def _fill(self, evaluation: Evaluation, t: float) -> None:
         title, started = _title(evaluation.spec), time.perf_counter()
@@ -220,8 +231,14 @@ class Engine:
             log.warning("no series: is the expression right?", signal=_title(spec), expr=spec.expr)
 
     def _publish(self) -> None:
-        views = (evaluation.view for evaluation in self._evaluations.values())
-        self.snapshot = Snapshot(self._clock(), tuple(view for view in views if view is not None))
+        views = [evaluation.view for evaluation in self._evaluations.values()]
+        missed = [
+            Missed(spec.service, spec.signal, spec.expr, view is not None, self._failures.get(spec))
+            for spec, view in zip(self._evaluations, views, strict=True)
+            if view is None or spec in self._failures
+        ]
+        self.snapshot = Snapshot(self._clock(), tuple(view for view in views if view is not None), tuple(missed))
+        self.view()
 
     def _forget_telemetry(self, gone: Sequence[Spec]) -> None:
         for spec in gone:

@@ -8,6 +8,7 @@ is claimed any more.
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ from tocsin.core.capacity import usable
 from tocsin.core.columns import Bools, Floats, Index
 from tocsin.core.fold import Runs, State, fold, forecast, grade, learn, track
 from tocsin.core.grades import Grades
-from tocsin.core.resources import NATIVE_HISTOGRAM, Registry, last_seen, spread, spread_rows
+from tocsin.core.resources import MAX_SERIES, NATIVE_HISTOGRAM, Registry, last_seen, spread, spread_rows
 from tocsin.core.snapshot import Sight, SignalView
 from tocsin.memory import release
 from tocsin.source.columns import Matrix, Vector
@@ -69,6 +70,8 @@ class Evaluation:
         #: The answer for an evaluation time that a fill has asked for already.
         self._ahead: tuple[float, Vector | None] = (math.nan, None)
         self._live_at, self._lives = (-1, 0), np.zeros(0, np.bool_)
+        #: Series of the history that got no column though they were there of late: the next cycle counts them.
+        self._lost: set[bytes] = set()
 
     def __len__(self) -> int:
         """How many resources there are."""
@@ -106,6 +109,7 @@ class Evaluation:
         refused = dict(placement.refused)
         if vector.histograms:
             refused[NATIVE_HISTOGRAM] = vector.histograms
+        lost = self._count_lost(vector)
         self._fit()
         x = spread(placement.columns, vector.values, self._state.columns)
         fresh = np.isfinite(x)
@@ -125,7 +129,19 @@ class Evaluation:
         self.misses, self._blind_since = 0, None
         self._forget()
         self.view = self._look(t, x, grades, excluded, refused)
-        return Report(refused, shifts, len(self._registry), {})
+        return Report(dict(Counter(refused) + lost), shifts, len(self._registry), {})
+
+    def _count_lost(self, vector: Vector) -> Counter[str]:
+        """How many series of the history were refused why, each once, without those that this cycle refuses itself."""
+        now = set(vector.metrics) if self._lost else set()
+        lost = [metric for metric in self._lost if metric not in now]
+        self._lost.clear()
+        if not lost:
+            return Counter()
+        placement = self._registry.place(lost, b"\n".join(lost), "lost", admit=False, shared=True)
+        refused = Counter(placement.refused)
+        refused[MAX_SERIES] = int((placement.columns < 0).sum()) - refused.total()
+        return +refused
 
     def _aligned(self, vector: Vector, role: str) -> Floats:
         placement = self._registry.place(lambda: vector.metrics, vector.key, role, admit=False)
@@ -209,6 +225,7 @@ class Evaluation:
             shifted_at=np.where(state.shifted_k < 0, np.nan, state.shifted_k * float(step)),
             season_started=np.zeros(x.shape, np.bool_) if hw is None else hw.started.copy(),
             repeats_seen=spec.timestamps is not None,
+            unstamped=spec.unstamped,
             refused=refused,
             excluded_by=excluded,
         )
@@ -338,6 +355,9 @@ class Evaluation:
         metrics = [matrix.metrics[i] for i in order.tolist()]
         columns = np.full(len(matrix.metrics), -1, np.intp)
         columns[order] = self._registry.place(metrics, b"\n".join(metrics), "history", shared=True).columns
+        # Who has been gone for longer would be no resource any more: nothing of it is lost.
+        late = (columns < 0) & (filled_to - times <= self.spec.forget_after)
+        self._lost.update(matrix.metrics[i] for i in np.flatnonzero(late).tolist())
         return columns
 
     async def _aligned_range(self, expr: str, start: float, end: float, role: str) -> Floats:

@@ -1,13 +1,12 @@
 """Snapshot -> exposition: fresh families for every page, written from cached label bytes.
 
-A line is `name{labels} value`. Labels change only when a resource comes or goes, so each signal has a template with one
-`%b` per line, and a family costs formatting the numbers (orjson does a whole array at once), one substitution, and
-putting its name at the beginning of each line. Values that are absent (NaN) have no line: a template belongs to the set
-of those present.
+A line is `name{labels} value`. Labels change only when a resource comes or goes, so each signal keeps theirs as bytes
+that all families share, and a family costs formatting the numbers (orjson does a whole array at once) and joining the
+three parts of every line. Values that are absent (NaN) have no line.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import orjson
@@ -16,18 +15,23 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest as text_page
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
-from tocsin import names
+from tocsin import metrics_slo, names
 from tocsin.core.columns import Bools, Floats
 from tocsin.core.forecast import REASONS
 from tocsin.core.resources import Identity
 from tocsin.core.settings import MODELS
 from tocsin.core.snapshot import Sight, SignalView, Snapshot
+from tocsin.metrics_slo import escape
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 _INFINITE = {np.inf: b"+Inf", -np.inf: b"-Inf"}
+#: Texts of small whole numbers.
+_SMALL = np.array([b"%d.0" % number for number in range(100)], np.object_)
+#: Lines that are made at once: their parts stay in the processor's cache, and the heap has room for them already.
+_BLOCK = 4096
 
 #: One published family of a signal: family, its own label values, values (C,).
 Row = tuple[str, tuple[str, ...], Floats]
@@ -123,22 +127,23 @@ def rows(view: SignalView, publish: str) -> Iterator[Row]:
                 yield short, own, values if whole or short in _ABOUT_ABSENCE else np.where(present, values, np.nan)
 
 
-def escape(value: str) -> str:
-    """A label value inside quotes."""
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
 def _labels(service: str, signal: str, identity: Identity | None) -> bytes:
     if identity is None:
         return b""
     pairs = [(names.SERVICE, service), (names.SIGNAL, signal), (names.RESOURCE, identity.resource), *identity.labels]
     text = ",".join(f'{name}="{escape(value)}"' for name, value in pairs)
-    # Templates are bytes with %b in them; lone surrogates cannot be UTF-8 and must not break the page.
-    return text.encode("utf-8", "replace").replace(b"%", b"%%")
+    # Lone surrogates cannot be UTF-8 and must not break the page.
+    return text.encode("utf-8", "replace") + b"} "
 
 
 def format_values(values: Floats) -> list[bytes]:
     """Shortest decimal text of each value."""
+    if values.size and values[0].is_integer() and not np.signbit(values).any() and values.max() < _SMALL.size:
+        # Tiers, flags and counts: a look-up costs a fifth.
+        small = values.astype(np.intp)
+        if (small == values).all():
+            text: list[bytes] = _SMALL[small].tolist()
+            return text
     text = orjson.dumps(np.ascontiguousarray(values), option=_NUMPY)[1:-1].split(b",")
     infinite = np.isinf(values)
     if infinite.any():
@@ -147,31 +152,24 @@ def format_values(values: Floats) -> list[bytes]:
     return text
 
 
-@dataclass(slots=True)
-class _Template:
-    """Lines of the resources that are `present`, all but the metric's name and its own labels: see _lines."""
-
-    present: Bools
-    text: bytes
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Signal:
-    """What can be kept of a signal between pages: its labels, and a template for every set of resources in use."""
+    """What is kept of a signal between pages: each column's labels (C,) as bytes, and a list of those that live."""
 
     version: int
-    labels: list[bytes]
-    whole: _Template
-    parts: dict[tuple[str, tuple[str, ...]], _Template] = field(default_factory=dict)
+    labels: NDArray[np.object_]
+    live: Bools
+    whole: list[bytes]
 
-    def template(self, short: str, own: tuple[str, ...], present: Bools) -> bytes:
-        """Template for these resources; most families have a value for every one of them and share one."""
-        if np.array_equal(self.whole.present, present):
-            return self.whole.text
-        part = self.parts.get((short, own))
-        if part is None or not np.array_equal(part.present, present):
-            part = self.parts[short, own] = _Template(present, _template(self.labels, present))
-        return part.text
+    @classmethod
+    def of(cls, view: SignalView) -> "_Signal":
+        """Labels of every resource of the view."""
+        labels = np.array([_labels(view.service, view.signal, identity) for identity in view.resources], np.object_)
+        return cls(view.version, labels, view.live, labels[view.live].tolist())
+
+    def of_present(self, present: Bools) -> list[bytes]:
+        """Labels of these columns; most families have a value for all that live."""
+        return self.whole if np.array_equal(present, self.live) else self.labels[present].tolist()
 
 
 def _own(registry: CollectorRegistry, openmetrics: bool) -> bytes:
@@ -182,7 +180,7 @@ def _own(registry: CollectorRegistry, openmetrics: bool) -> bytes:
 
 
 class Exposition:
-    """Renders pages; keeps templates between them. Not for several threads at once."""
+    """Renders pages; keeps labels between them. Not for several threads at once."""
 
     def __init__(self, registry: CollectorRegistry, publish: str) -> None:
         """`registry` holds Tocsin's own metrics; `publish` is essential or full."""
@@ -190,49 +188,49 @@ class Exposition:
         self._signals: dict[tuple[str, str], _Signal] = {}
 
     def page(self, snapshot: Snapshot, *, openmetrics: bool = False) -> Iterator[bytes]:
-        """The page as chunks of whole families, in the order of the contract, own metrics last.
+        """The page as chunks of whole lines, in the order of the contract, own metrics last.
 
         Each chunk is made when it is asked for: a page of a hundred megabytes is never in memory as a whole.
         """
-        families: dict[str, list[tuple[_Signal, SignalView, tuple[str, ...], Floats]]] = {}
+        families: dict[str, list[tuple[_Signal, tuple[str, ...], Floats]]] = {}
         kept = {}
         for view in snapshot.signals:
             signal = kept[view.service, view.signal] = self._signal(view)
             for short, own, values in rows(view, self._publish):
-                families.setdefault(short, []).append((signal, view, own, values))
+                families.setdefault(short, []).append((signal, own, values))
         self._signals = kept
         for short, family in names.FAMILIES.items():
-            texts = (
-                self._lines(signal, short, own, values, view.live)
-                for signal, view, own, values in families.pop(short, ())
-            )
-            if lines := [text for text in texts if text]:
-                head = f"# HELP {family.name} {family.help}\n# TYPE {family.name} gauge\n"
-                yield b"".join([head.encode(), *lines])
+            head = f"# HELP {family.name} {family.help}\n# TYPE {family.name} gauge\n".encode()
+            for signal, own, values in families.pop(short, ()):
+                present = signal.live & ~np.isnan(values)
+                if not present.any():
+                    continue
+                shown = values if present.all() else values[present]
+                for chunk in _lines(_beginning(family, own), signal.of_present(present), shown):
+                    yield head + chunk if head else chunk
+                    head = b""
+        yield from metrics_slo.page(snapshot.slos)
         yield _own(self._registry, openmetrics)
 
     def _signal(self, view: SignalView) -> _Signal:
         known = self._signals.get((view.service, view.signal))
-        if known is None or known.version != view.version or len(known.labels) != len(view.resources):
-            labels = [_labels(view.service, view.signal, r) for r in view.resources]
-            known = _Signal(view.version, labels, _Template(view.live, _template(labels, view.live)))
-        return known
-
-    def _lines(
-        self, signal: _Signal, short: str, own: tuple[str, ...], values: Floats, live: NDArray[np.bool_]
-    ) -> bytes:
-        present = live & ~np.isnan(values)
-        if not present.any():
-            return b""
-        lines = signal.template(short, own, present) % tuple(
-            format_values(values if present.all() else values[present])
-        )
-        # Each line still lacks its beginning. A label value has no raw newline, so they are where lines begin.
-        family = names.FAMILIES[short]
-        extra = "".join(f'{name}="{escape(value)}",' for name, value in zip(family.labels, own, strict=True))
-        head = f"{family.name}{{{extra}".encode()
-        return head + lines.replace(b"\n", b"\n" + head)[: -len(head)]
+        current = known is not None and known.version == view.version and len(known.labels) == len(view.resources)
+        return known if known is not None and current else _Signal.of(view)
 
 
-def _template(labels: list[bytes], present: Bools) -> bytes:
-    return b"".join([labels[i] + b"} %b\n" for i in np.flatnonzero(present).tolist()])
+def _beginning(family: names.Family, own: Sequence[str]) -> bytes:
+    """A line up to the labels of its resource: the metric's name and the family's own labels."""
+    extra = "".join(f'{name}="{escape(value)}",' for name, value in zip(family.labels, own, strict=True))
+    return f"{family.name}{{{extra}".encode()
+
+
+def _lines(beginning: bytes, labels: list[bytes], values: Floats) -> Iterator[bytes]:
+    """Lines of one row, in blocks."""
+    for start in range(0, len(labels), _BLOCK):
+        texts = format_values(values[start : start + _BLOCK])
+        # The end of a line is the beginning of the next one's first part.
+        parts = [b"\n" + beginning] * (3 * len(texts) + 1)
+        parts[0], parts[-1] = beginning, b"\n"
+        parts[1::3] = labels[start : start + _BLOCK]
+        parts[2::3] = texts
+        yield b"".join(parts)

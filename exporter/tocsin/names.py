@@ -13,7 +13,9 @@ PREFIX = "tocsin_"
 SERVICE = "tocsin_service"
 SIGNAL = "signal"
 RESOURCE = "resource"
+SLO = "slo"
 BASE_LABELS = (SERVICE, SIGNAL, RESOURCE)
+SLO_LABELS = (SERVICE, SLO)
 
 #: Identity labels with one of these names are exported with :data:`PREFIX`: the first group is put on every target by
 #: Prometheus or its operator (ours would come back as ``exported_...``), the second is used by our own families.
@@ -157,12 +159,15 @@ OWN = _families(
     Family(
         "series_dropped_total",
         "always",
-        "Series that were refused in a cycle, by reason.",
+        "Series that were refused in a cycle or in the history, by reason.",
         (SERVICE, SIGNAL, "reason"),
         "counter",
     ),
     Family(
-        "stale", "always", "1 when the source has given no answer for the signal for two cycles.", (SERVICE, SIGNAL)
+        "stale",
+        "always",
+        "1 while nothing is known of the signal: never graded since the start, or no answer for two cycles.",
+        (SERVICE, SIGNAL),
     ),
     Family(
         "warm_start_missing_samples",
@@ -183,9 +188,69 @@ OWN = _families(
     Family("source_clock_skew_seconds", "always", "Clock of the source less ours, from the Date header; 0 within 2 s."),
     Family("collector_running", "always", "1 while the evaluation loop runs.", ()),
     Family("self_cpu_ratio", "always", "CPU seconds that Tocsin spent per second since the last scrape."),
+    Family("slo_evaluations_total", "always", "Readings of all SLOs, by outcome.", ("outcome",), "counter"),
+    Family(
+        "slo_last_success_timestamp_seconds",
+        "always",
+        "Unix time of the last successful reading of the SLOs; their gauges are as of then.",
+    ),
     Family("alerts_received_total", "always", "Alerts that arrived at the webhook, by status.", ("status",), "counter"),
     Family("webhook_requests_total", "always", "Requests to the webhook, by HTTP status.", ("code",), "counter"),
 )
+
+
+#: Gauges of one SLO, published always.
+SLO_FAMILIES = _families(
+    Family("slo_objective_ratio", "essential", "Share of events that has to be good.", SLO_LABELS),
+    Family(
+        "slo_burn_rate",
+        "essential",
+        "How many times faster than the objective allows the error budget was spent over the window.",
+        (*SLO_LABELS, "window"),
+    ),
+    Family(
+        "slo_error_budget_remaining_ratio",
+        "essential",
+        "Share of the period's error budget that is left; below 0 when it is overspent.",
+        SLO_LABELS,
+    ),
+    Family(
+        "slo_error_budget_exhaustion_timestamp_seconds",
+        "essential",
+        "Unix time at which nothing is left at the burn rate of the last day; absent when nothing burns or is left.",
+        SLO_LABELS,
+    ),
+    Family(
+        "slo_history_ratio",
+        "essential",
+        "Share of the period that was seen; below 0.99 the remaining budget is that of a partial history.",
+        SLO_LABELS,
+    ),
+    Family(
+        "slo_error_ratio_lower",
+        "essential",
+        "Lower bound of the exact 95 % binomial interval of the share of bad events over a day.",
+        SLO_LABELS,
+    ),
+    Family(
+        "slo_error_ratio_upper",
+        "essential",
+        "Upper bound of the exact 95 % binomial interval of the share of bad events over a day.",
+        SLO_LABELS,
+    ),
+    Family(
+        "slo_held_back",
+        "essential",
+        "1 while a burn rate is at its threshold and no alert fires, because traffic is low: few_bad_events or "
+        "not_significant.",
+        (*SLO_LABELS, "reason"),
+    ),
+)
+
+
+def slo_metric(short: str) -> str:
+    """Full name of an SLO's gauge; KeyError for a name that is not in the contract."""
+    return SLO_FAMILIES[short].name
 
 
 def own(short: str) -> str:
@@ -198,14 +263,28 @@ def metric(short: str) -> str:
     return FAMILIES[short].name
 
 
+#: Recorded series of an SLO, each with :data:`SLO_LABELS` alone; windows as Prometheus writes
+#: them. The first is the share of bad events at this moment, of an SLI that counts no events.
+RECORD_ERROR = "tocsin_slo:error:ratio"
+RECORD_ERROR_OVER = "tocsin_slo:error:ratio_rate"
+RECORD_EVENTS_OVER = "tocsin_slo:events:increase"
+RECORD_OBJECTIVE = "tocsin_slo:objective:ratio"
+RECORD_HISTORY = "tocsin_slo:history:ratio"
+RECORD_REMAINING = "tocsin_slo:error_budget_remaining:ratio"
+
 #: Alerts about Tocsin itself, in rules/tocsin.yml.
 META_GROUP = "tocsin-meta"
 ALERT_DOWN = "TocsinDown"
 ALERT_STALE = "TocsinEvaluationStale"
 ALERT_RELOAD_FAILED = "TocsinConfigReloadFailed"
 ALERT_SERIES_DROPPED = "TocsinSeriesDropped"
+ALERT_NO_SERIES = "TocsinNoSeries"
+ALERT_CLOCK_SKEW = "TocsinSourceClockSkew"
 ALERT_HONOR_LABELS = "TocsinScrapedWithoutHonorLabels"
 ALERT_WATCHDOG = "TocsinWatchdog"
+ALERT_SLO_ABSENT = "TocsinSLOAbsent"
+ALERT_SLO_BROKEN = "TocsinSLOBroken"
+ALERT_SLO_IDLE = "TocsinSLOIdle"
 
 
 def camel(*parts: str) -> str:
@@ -238,6 +317,14 @@ ALERTSTATE = "alertstate"
 SEVERITY = "severity"
 TEAM = "team"
 PAGE = "page"
+DIMENSION = "dimension"
+#: Labels of an escalation level: its policy, and the receiver that it is addressed to.
+ESCALATION = "escalation"
+RECEIVER = "receiver"
+#: The alert that is escalated, where a policy is about alerts: the level has a name of its own.
+ESCALATED = "escalated_alert"
+#: 1 while somebody has acknowledged an alert (alertname and BASE_LABELS): the responder's, absent without one.
+ACKNOWLEDGED = f"{PREFIX}acknowledged"
 
 #: What Prometheus puts before a label of ours that clashes with one of the target's, without ``honor_labels``.
 EXPORTED = "exported_"
@@ -245,4 +332,6 @@ EXPORTED = "exported_"
 #: Where the rules are, and the file of the alerts about Tocsin itself: no service can have this name.
 RULES = "rules"
 RULE_TESTS = "rules/tests"
+RULES_KUBERNETES = "rules/kubernetes"
+RULE_STAND_INS = "rules/tests/stand-ins"
 META = "tocsin"

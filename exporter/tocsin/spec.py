@@ -7,6 +7,7 @@ from typing import Protocol
 from tocsin.core.calendar import Windows
 from tocsin.core.settings import Settings
 from tocsin.source.columns import Matrix, Vector
+from tocsin.source.freshness import Unstamped
 
 
 class Source(Protocol):
@@ -30,6 +31,8 @@ class Spec:
     expr: str
     #: Asks for the time of the sample behind the value; None where the expression has no single sample behind it.
     timestamps: str | None
+    #: Why it has none, as source/freshness.py has it; None where it has one.
+    unstamped: Unstamped | None = None
     capacity: str | None
     unit: str
     by: tuple[str, ...] | None

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 
+from tocsin.budgets import SloSpec
+from tocsin.config.escalation_checks import longest_after
 from tocsin.config.load import Config
 from tocsin.config.models import CalendarModel, Maintenance, Service, Signal
+from tocsin.config.signals import relearn_after
+from tocsin.core.budget import Terms
 from tocsin.core.calendar import Calendar, Recurring, Single, Windows
 from tocsin.core.settings import Forecast, Seasonal, Settings
 from tocsin.core.tiers import TierTable
-from tocsin.source.freshness import timestamp_expr
+from tocsin.generate.slo import KINDS, Objective, inline_exprs, objectives
+from tocsin.source.freshness import timestamp_expr, why_unstamped
 from tocsin.spec import Spec
 
 #: Seconds for which a resource that is gone keeps its state and its tier of -1 (docs/numbers.md, section 1).
@@ -49,8 +54,9 @@ def _window(model: Maintenance) -> Recurring | Single:
     return Single.of(model.name, model.start or "", model.end or "", model.time_zone)
 
 
-def settings_of(signal: Signal, service: Service, calendars: Mapping[str, Calendar]) -> Settings:
+def settings_of(service: Service, name: str, calendars: Mapping[str, Calendar]) -> Settings:
     """The numbers of one signal for the fold."""
+    signal = service.signals[name]
     zscore = signal.detect.zscore
     return Settings(
         interval=signal.interval,
@@ -63,7 +69,7 @@ def settings_of(signal: Signal, service: Service, calendars: Mapping[str, Calend
         zscore=None if zscore is None else zscore.threshold,
         seasonal=_seasonal(signal),
         hold_from=signal.hold_from,
-        relearn_after=signal.relearn_after,
+        relearn_after=relearn_after(signal, longest_after(service, name)),
         tiers=TierTable(z=service.tiers.z, delta=service.tiers.delta),
         normal=signal.normal,
         limit=signal.limit,
@@ -75,13 +81,14 @@ def settings_of(signal: Signal, service: Service, calendars: Mapping[str, Calend
 def spec_of(config: Config, service: Service, name: str) -> Spec:
     """One signal as the engine runs it."""
     signal = service.signals[name]
-    settings = settings_of(signal, service, {key: _calendar(m) for key, m in config.process.calendars.items()})
+    settings = settings_of(service, name, {key: _calendar(m) for key, m in config.process.calendars.items()})
     windows = [_window(m) for m in config.process.maintenance if not m.services or service.service in m.services]
     return Spec(
         service=service.service,
         signal=name,
         expr=signal.expr,
         timestamps=timestamp_expr(signal.expr),
+        unstamped=why_unstamped(signal.expr),
         capacity=signal.capacity,
         unit=signal.unit,
         by=signal.by,
@@ -98,3 +105,22 @@ def spec_of(config: Config, service: Service, name: str) -> Spec:
 def specs_of(config: Config) -> list[Spec]:
     """Every signal of every service, in the order of the files."""
     return [spec_of(config, service, name) for service in config.services for name in service.signals]
+
+
+def slo_specs_of(config: Config) -> list[SloSpec]:
+    """Every SLO of every service, in the order of the files."""
+    return [_slo_spec(slo) for service in config.services for slo in objectives(service, config.process.target)]
+
+
+def _slo_spec(slo: Objective) -> SloSpec:
+    terms = Terms(
+        service=slo.service.service,
+        slo=slo.name,
+        objective=slo.model.objective,
+        period=slo.period,
+        min_bad=slo.model.min_bad,
+        counted=slo.measure.counted,
+        description=" ".join(slo.model.description.split()),
+        alerts=tuple((kind, name) for kind in KINDS if (name := slo.alert_name(kind)) is not None),
+    )
+    return SloSpec(terms, tuple(inline_exprs(slo).items()))

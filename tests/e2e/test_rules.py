@@ -10,10 +10,13 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
+from running import Proxy, Tocsin, configuration, until, watched
 
 from generated import process, service, write
+from tocsin.demo.servers import free_port
 from tocsin.generate import prometheus as snippet
 from tocsin.generate import rules
+from tools.faultproxy import passthrough, status
 from tools.servers import get_json, prometheus
 
 pytestmark = pytest.mark.e2e
@@ -40,7 +43,11 @@ class Exporter:
 
     def page(self) -> str:
         labels = 'tocsin_service="shop",signal="load",resource="grand \\"piano\\"",node="n1"'
-        return f'tocsin_build_info{{version="1"}} 1\ntocsin_severity_level{{{labels}}} {self.tier}\n'
+        signal = 'tocsin_service="shop",signal="load"'
+        return (
+            f'tocsin_build_info{{version="1"}} 1\ntocsin_severity_level{{{labels}}} {self.tier}\n'
+            f"tocsin_stale{{{signal}}} {int(self.tier == -1)}\n"
+        )
 
 
 @pytest.fixture
@@ -142,7 +149,7 @@ def test_an_alert_fires_holds_while_nothing_is_known_and_resolves(
         state.tier = 4
         assert ["pending"] in watch.until(["firing"])
 
-        # Longer than keep_firing_for: nothing but the second and the third arm holds it.
+        # Longer than keep_firing_for: nothing but the second and the third arm hold it.
         state.tier = -1
         watch.wait(lambda: watch.count("tocsin_severity_level == -1") == 1)
         watch.stays(["firing"], 3 * KEEP)
@@ -177,6 +184,39 @@ def test_what_is_unknown_from_the_start_or_gone_while_pending_never_fires(
         watch.stays([], 3 * KEEP)
         state.tier = 4
         watch.until(["firing"])
+
+
+def test_an_alert_outlives_restarts_while_the_source_is_away_and_resolves_when_it_is_back(tmp_path: Path) -> None:
+    """A real Tocsin, whose source is the Prometheus that scrapes it, behind a proxy that can be down."""
+    values, port = {"piano": 0.5}, free_port()
+    with watched(values) as metrics:
+        scrape = yaml.safe_load(configure(tmp_path, f"127.0.0.1:{port}"))
+        scrape["scrape_configs"].append(
+            {"job_name": "shop", "static_configs": [{"targets": [f"127.0.0.1:{metrics}"]}], "scrape_interval": "1s"}
+        )
+        with prometheus(tmp_path, yaml.safe_dump(scrape)) as server, Proxy(server.url) as proxy:
+            watch, config = Watch(server.url), configuration(tmp_path / "tocsin", proxy.url, {"window": 300})
+            with Tocsin(config, port=port) as tocsin:
+                until(lambda: tocsin.sample("tocsin_severity_level", resource="piano") == 0.0, "piano is normal")
+                values["piano"] = 9.0
+                watch.until(["firing"])
+                tocsin.stop()
+            proxy.does(status(503))
+            for _ in range(2):
+                with Tocsin(config, port=port) as tocsin:
+                    # Longer than keep_firing_for: the page is there again, and has no tiers.
+                    watch.wait(lambda: watch.count('tocsin_stale{signal="load"} == 1') == 1)
+                    watch.stays(["firing"], 3 * KEEP)
+                    assert tocsin.samples("tocsin_severity_level") == []
+                    tocsin.stop()
+            values["piano"] = 0.5
+            with Tocsin(config, port=port) as tocsin:
+                watch.wait(lambda: watch.count('tocsin_stale{signal="load"} == 1') == 1)
+                assert watch.states() == ["firing"]
+                proxy.does(passthrough())
+                until(lambda: tocsin.sample("tocsin_severity_level", resource="piano") == 0.0, "piano is normal again")
+                watch.until([])
+            assert all(labels == {**IDENTITY, "resource": "piano"} for labels in watch.seen)
 
 
 def test_every_generated_group_is_loaded_and_healthy(tmp_path: Path, exporter: tuple[Exporter, str]) -> None:

@@ -15,6 +15,7 @@ _VERBS = {
     "exporter": "serve:exporter",
     "explain": "explain:explain",
     "generate": "generate:generate",
+    "import": "import_:import_",
     "demo": "demo:demo",
 }
 

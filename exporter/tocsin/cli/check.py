@@ -1,5 +1,6 @@
 """`tocsin check`: what is wrong with a file, before it is used."""
 
+from importlib import import_module
 from typing import Any, Literal, NoReturn
 
 import click
@@ -7,7 +8,8 @@ import orjson
 
 from tocsin.config.faults import ConfigError, Fault
 from tocsin.config.load import Config, load, load_web
-from tocsin.config.models import Service, Signal
+from tocsin.config.models import Service, Signal, Slo
+from tocsin.config.references import alerts_of
 from tocsin.config.schema import Kind, json_schema
 from tocsin.config.types import format_duration
 from tocsin.web.security import tls_context
@@ -17,7 +19,20 @@ Output = Literal["text", "json"]
 _FAULTS, _WARNINGS = 1, 3
 
 
-@click.group()
+class _Check(click.Group):
+    """The group; `rules` is imported when it is used, because it needs everything that generates."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "rules"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "rules":
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = import_module("tocsin.cli.check_rules").check_rules
+        return command
+
+
+@click.group(cls=_Check)
 def check() -> None:
     """Check files before they are used."""
 
@@ -87,14 +102,36 @@ def _failed(file: str, error: ConfigError, output: Output) -> NoReturn:
 
 def _lines(file: str, found: Config) -> list[str]:
     signals = sum(len(service.signals) for service in found.services)
-    alerts = sum(len(signal.alert) for service in found.services for signal in service.signals.values())
+    slos = sum(len(service.slos) for service in found.services)
+    alerts = sum(1 for service in found.services for _ in alerts_of(service))
     what = [_count(len(found.services), "service"), _count(signals, "signal"), _count(alerts, "alert")]
+    what[1] += f", {_count(slos, 'SLO')}" if slos else ""
     extra = [_count(len(found.process.calendars), "calendar"), _count(len(found.process.maintenance), "window")]
     out = [f"SUCCESS: {file} is valid: {what[0]}, {what[1]} ({', '.join([what[2], *extra])})"]
-    for path, service in zip(found.files[1:], found.services, strict=True):
-        out.append(f"  {service.service} ({path}): {_count(len(service.signals), 'signal')}")
+    for path, service in zip(found.origins, found.services, strict=True):
+        out.append(f"  {service.service} ({path}): {_parts(service)}")
         out += [f"    {name}: {_signal(signal)}" for name, signal in service.signals.items()]
+        out += [f"    {name}: {_slo(slo)}" for name, slo in service.slos.items()]
     return out + [f"WARNING: {warning}" for warning in found.warnings]
+
+
+def _parts(service: Service) -> str:
+    """What a service has, by its keys; signals are what most have."""
+    lists = (service.absent, service.rate_of_change, service.forecast_breach, service.alerts)
+    counts = {
+        "signal": len(service.signals),
+        "SLO": len(service.slos),
+        "threshold": len(service.thresholds),
+        "other alert": sum(map(len, lists)),
+    }
+    shown = [_count(n, noun) for noun, n in counts.items() if n]
+    if service.escalation:
+        shown.append(f"escalation {', '.join(service.escalation)}")
+    return ", ".join(shown)
+
+
+def _slo(slo: Slo) -> str:
+    return f"{100 * slo.objective:.6g}% over {slo.period}"
 
 
 def _signal(signal: Signal) -> str:
@@ -138,7 +175,9 @@ def _service(service: Service) -> dict[str, Any]:
         }
         for name, signal in service.signals.items()
     }
-    return {"service": service.service, "signals": signals}
+    slos = {name: {"objective": slo.objective, "period": slo.period} for name, slo in service.slos.items()}
+    alerts = [name for name, _ in alerts_of(service)]
+    return {"service": service.service, "signals": signals, "slos": slos, "alerts": alerts}
 
 
 def _fault(fault: Fault) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tocsin.cli.credentials import credentials, typed
 from tocsin.cli.explain import evaluate, printable, words
 from tocsin.cli.failure import Failed
 from tocsin.cli.logs import configure
 from tocsin.cli.progress import Progress
 from tocsin.config.faults import ConfigError
 from tocsin.config.load import Config, load
-from tocsin.config.models import SourceModel
+from tocsin.config.models import Auth, Signal, SourceModel
 from tocsin.config.types import format_duration
 from tocsin.core.explain import Explanation, show
 from tocsin.core.explain import explain as explain_column
@@ -37,6 +38,8 @@ _KINDS = click.Choice(["prometheus", "thanos", "mimir", "victoriametrics"])
 _COLOURS = {-1: "dim", 0: "green", 1: "blue", 2: "yellow", 3: "orange1", 4: "bold red"}
 #: Keys of a configuration that have another name on the command line.
 _TYPED = {"url": "URL", "expr": "EXPR", "interval": "--step"}
+#: Samples that any baseline needs.
+_LEAST = 3
 #: Series of one signal from which on somebody should think before watching them all.
 _MANY = 5000
 
@@ -55,16 +58,25 @@ def _yaml(data: dict[str, Any]) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _trial(url: str, kind: str, signal: dict[str, Any]) -> Config:
+def _process(url: str, kind: str, auth: Auth) -> dict[str, Any]:
+    """The process file, with what was given to prove who asks."""
+    process = process_file(url, kind)
+    if given := auth.model_dump(mode="json", exclude_defaults=True):
+        process["source"]["auth"] = given
+    return process
+
+
+def _trial(url: str, kind: str, auth: Auth, signal: dict[str, Any]) -> Config:
     """A configuration with this one signal, through the same checks as every other."""
     with tempfile.TemporaryDirectory(prefix="tocsin-") as folder:
         service = {"service": "trial", "signals": {"trial": signal}}
-        path = _write(Path(folder), process_file(url, kind), {"trial": service})
+        path = _write(Path(folder), _process(url, kind, auth), {"trial": service})
         try:
             return load(path)
         except ConfigError as error:
-            reasons = [f"{_option(fault.path)}: {fault.message}" for fault in error.faults]
-            raise Failed("; ".join(reasons)) from None
+            # There is no other file than what was typed.
+            reasons = [f"Invalid value for '{_option(fault.path)}': {fault.message}" for fault in error.faults]
+            raise click.UsageError("; ".join(reasons)) from None
 
 
 def _option(path: str) -> str:
@@ -73,13 +85,13 @@ def _option(path: str) -> str:
     return _TYPED.get(key) or f"--{key.rpartition('.')[2]}"
 
 
-async def _reach(source: Source, expr: str) -> int:
+async def _reach(model: SourceModel, expr: str) -> int:
     """How many series the expression has now. Raises Failed with what to do about it."""
-    async with source:
-        try:
+    try:
+        async with Source(model, Telemetry()) as source:
             return len((await source.instant(expr, time.time() - source.query_delay)).metrics)
-        except SourceError as error:
-            raise Failed(str(error)) from None
+    except SourceError as error:
+        raise Failed(typed(error)) from None
 
 
 @click.command("try")
@@ -94,25 +106,13 @@ async def _reach(source: Source, expr: str) -> int:
 @click.option("--horizon", help="How far to forecast; as far as the window looks back unless given.")
 @click.option("--direction", type=click.Choice(["both", "up", "down"]), default="both", show_default=True)
 @click.option("--kind", type=_KINDS, default="prometheus", show_default=True, help="What answers at URL.")
-def try_(url: str, expr: str, by: str | None, season: str | None, horizon: str | None, kind: str, **more: Any) -> None:  # noqa: ANN401  click hands options over by name
+@credentials
+def try_(url: str, expr: str, by: str | None, kind: str, auth: Auth, **more: Any) -> None:  # noqa: ANN401  click hands options over by name
     """Grade the series of EXPR once, from the Prometheus at URL, and explain the worst one. Writes nothing."""
     configure("error")
-    signal: dict[str, Any] = {
-        "expr": expr,
-        "interval": more["step"],
-        "alert": {},
-        **{key: more[key] for key in ("window", "unit", "direction")},
-    }
-    if more["limit"] is not None:
-        signal["limit"] = more["limit"]
-    if by:
-        signal["by"] = [label.strip() for label in by.split(",")]
-    if season:
-        signal["detect"] = {"zscore": {}, "seasonal": {"season": season}}
-    if horizon:
-        signal["forecast"] = {"horizon": horizon}
-    config, telemetry, started = _trial(url, kind, signal), Telemetry(), time.monotonic()
-    if not asyncio.run(_reach(Source(config.process.source, telemetry), expr)):
+    signal = _signal(expr, by, **more)
+    config, telemetry, started = _trial(url, kind, auth, signal), Telemetry(), time.monotonic()
+    if not asyncio.run(_reach(config.process.source, expr)):
         raise Failed(f"the expression has no series now. Open {url.rstrip('/')}/graph and look at it there first")
     source = Source(config.process.source, telemetry)
     snapshot = asyncio.run(evaluate(specs_of(config), source, telemetry, Progress()))
@@ -121,6 +121,27 @@ def try_(url: str, expr: str, by: str | None, season: str | None, horizon: str |
     if not snapshot.worst(1):
         raise Failed(_why_nothing(telemetry, by))
     _report(snapshot, time.monotonic() - started, config)
+
+
+def _signal(expr: str, by: str | None, season: str | None, horizon: str | None, **more: Any) -> dict[str, Any]:  # noqa: ANN401  as above
+    """The signal as a service file would have it."""
+    signal: dict[str, Any] = {
+        "expr": expr,
+        "interval": more["step"],
+        "alert": {},
+        **{key: more[key] for key in ("window", "unit", "direction")},
+    }
+    # Whoever asks for a small window wants a grade from it.
+    signal["min_samples"] = min(Signal.model_fields["min_samples"].default, max(more["window"], _LEAST))
+    if more["limit"] is not None:
+        signal["limit"] = more["limit"]
+    if by:
+        signal["by"] = [label.strip() for label in by.split(",")]
+    if season:
+        signal["detect"] = {"zscore": {}, "seasonal": {"season": season}}
+    if horizon:
+        signal["forecast"] = {"horizon": horizon}
+    return signal
 
 
 def _why_nothing(telemetry: Telemetry, by: str | None) -> str:
@@ -178,10 +199,11 @@ def _table(rows: list[Explanation], unit: str) -> Table:
 @click.option("--kind", type=_KINDS, default="prometheus", show_default=True, help="What answers at URL.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write to.")
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
-def init(url: str, kind: str, out: Path, force: bool) -> None:
+@credentials
+def init(url: str, kind: str, out: Path, force: bool, auth: Auth) -> None:
     """Write a starter configuration from what a Prometheus has: node, HTTP, Kubernetes and probe metrics it knows."""
     configure("error")
-    found = asyncio.run(_survey(url, kind))
+    found = asyncio.run(_survey(_prometheus(url, kind, auth)))
     if not found:
         raise Failed(f"{url} answers, but has none of the metrics that init recognises; start with tocsin try")
     services: dict[str, dict[str, Any]] = {}
@@ -189,7 +211,7 @@ def init(url: str, kind: str, out: Path, force: bool) -> None:
         services[service] = service_file(service, [known for known, _ in found if known.service == service])
     _refuse_to_overwrite(out, list(services), force=force)
     try:
-        path = _write(out, process_file(url, kind), services)
+        path = _write(out, _process(url, kind, auth), services)
     except OSError as error:
         raise Failed(f"cannot write to {out}: {error.strerror or error}") from None
     try:
@@ -214,18 +236,25 @@ def _refuse_to_overwrite(out: Path, services: list[str], *, force: bool) -> None
         raise Failed(f"{', '.join(present)} would be overwritten; use --out for another folder, or --force")
 
 
-async def _survey(url: str, kind: str) -> list[tuple[Known, int]]:
+def _prometheus(url: str, kind: str, auth: Auth) -> Source:
+    """The source at an address as it was typed."""
+    try:
+        return Source(SourceModel.model_validate({"url": url, "kind": kind, "auth": auth}), Telemetry())
+    except ValidationError:
+        message = f"found {url!r}, expected a URL such as http://127.0.0.1:9090"
+    except SourceError as error:
+        message = typed(error)
+    raise click.BadParameter(message, param_hint="'--prometheus'")
+
+
+async def _survey(source: Source) -> list[tuple[Known, int]]:
     """The signals of the catalogue that have series there now, with how many. Raises Failed."""
     try:
-        model = SourceModel.model_validate({"url": url, "kind": kind})
-    except ValidationError:
-        raise Failed(f"--prometheus: found {url!r}, expected a URL such as http://127.0.0.1:9090") from None
-    try:
-        async with Source(model, Telemetry()) as source:
+        async with source:
             candidates = recognised(set(await source.label_values("__name__")))
             now = time.time() - source.query_delay
             answers = await asyncio.gather(*(source.instant(f"count({known.expr})", now) for known in candidates))
     except SourceError as error:
-        raise Failed(str(error)) from None
+        raise Failed(typed(error)) from None
     counts = [int(answer.values[0]) if len(answer.values) else 0 for answer in answers]
     return [(known, count) for known, count in zip(candidates, counts, strict=True) if count]

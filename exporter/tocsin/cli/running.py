@@ -4,21 +4,24 @@ import asyncio
 import resource
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 import yaml
 
+from tocsin.budgets import Budgets
 from tocsin.cli.progress import Progress
 from tocsin.config.faults import ConfigError
 from tocsin.config.load import Config, load
 from tocsin.config.secrets import SecretError
+from tocsin.core.snapshot import Snapshot
 from tocsin.engine import Engine
 from tocsin.metrics import Exposition
 from tocsin.respond.intake import Intake
 from tocsin.source.client import Source
 from tocsin.source.errors import SourceError
-from tocsin.specs import specs_of
+from tocsin.specs import slo_specs_of, specs_of
 from tocsin.telemetry import Telemetry
 from tocsin.web.app import Program
 from tocsin.web.auth import Caller, callers
@@ -35,6 +38,7 @@ class Running:
         self._callers = callers(config.process.principals)
         self._source = Source(config.process.source, self.telemetry)
         self._engine = self._new_engine(config, progress)
+        self._budgets = self._new_budgets(config)
         self._exposition = Exposition(self.telemetry.registry, config.process.publish)
         self._cpu = (time.monotonic(), _cpu_seconds())
         self._reloading = asyncio.Lock()
@@ -50,10 +54,19 @@ class Running:
             progress=progress,
         )
 
+    def _new_budgets(self, config: Config) -> Budgets:
+        return Budgets(
+            slo_specs_of(config),
+            self._source,
+            self.telemetry,
+            interval=config.process.target.evaluation_interval,
+            query_delay=self._source.query_delay,
+        )
+
     def program(self) -> Program:
         """What the routes need."""
         return Program(
-            snapshot=self._engine.view,
+            snapshot=self._snapshot,
             page=self._page,
             ready=lambda: self._engine.ready,
             reload=self.reload,
@@ -69,9 +82,11 @@ class Running:
         self._note_load(ok=True)
         self._announce()
         self._engine.start()
+        self._budgets.start()
 
     async def stop(self) -> None:
         """End every task and connection."""
+        await self._budgets.stop()
         await self._engine.stop()
         await self._source.__aexit__(None, None, None)
 
@@ -102,12 +117,15 @@ class Running:
 
     async def _apply(self, config: Config, known: tuple[Caller, ...], source: Source | None) -> None:
         old, self._source = self._source, source or self._source
+        await self._budgets.stop()
         await self._engine.reconfigure(
             specs_of(config),
             source,
             query_delay=self._source.query_delay,
             max_series=config.process.max_series,
         )
+        self._budgets = self._new_budgets(config)
+        self._budgets.start()
         if source is not None:
             await old.__aexit__(None, None, None)
         if config.process.publish != self._config.process.publish:
@@ -124,8 +142,12 @@ class Running:
             log.warning("configuration", warning=str(warning))
         specs = [evaluation.spec for evaluation in self._engine.evaluations]
         queries = [(s.settings.interval, 1 + (s.timestamps is not None) + (s.capacity is not None)) for s in specs]
-        log.info("configuration loaded", hash=self._config.hash[:12], signals=len(specs))
+        slos = sum(len(service.slos) for service in self._config.services)
+        log.info("configuration loaded", hash=self._config.hash[:12], signals=len(specs), slos=slos)
         log.info("query budget", budget=str(self._source.budget(queries)), url=self._config.process.source.url)
+
+    def _snapshot(self) -> Snapshot:
+        return replace(self._engine.view(), slos=self._budgets.views)
 
     def _page(self, openmetrics: bool) -> Iterator[bytes]:
         then, spent = self._cpu
@@ -133,7 +155,7 @@ class Running:
         if now > then:
             self.telemetry.set("self_cpu_ratio", (total - spent) / (now - then))
         self.telemetry.set("collector_running", self._engine.running)
-        return self._exposition.page(self._engine.view(), openmetrics=openmetrics)
+        return self._exposition.page(self._snapshot(), openmetrics=openmetrics)
 
 
 def _cpu_seconds() -> float:

@@ -35,6 +35,8 @@ _SECRET = frozenset({"headers", "token_hash"})
 _TEXTS = {
     "service": "a name of letters, digits, '.', '_' and '-'",
     "name": "a name of letters, digits and '_'",
+    "page": "a name of letters, digits and '_'",
+    "ticket": "a name of letters, digits and '_'",
     "prometheus": "a version such as '2.42'",
     "alertmanager": "a version such as '0.25'",
     "token_hash": "sha256: and 64 digits of 0-9 and a-f",

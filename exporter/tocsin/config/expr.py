@@ -16,20 +16,41 @@ _OLD_NAME = re.compile(r"\bholt_winters(?=\s*\()")
 _EXTENDED = re.compile(r"\b(?:anchored|smoothed)\b")
 
 
+def tokens(expr: str) -> int:
+    """Words and signs of an expression, a string literal being one of each."""
+    return len(_TOKEN.findall(_STRING.sub("x", expr)))
+
+
+def parse(expr: str) -> promql_parser.Expr:
+    """The tree of an expression of at most MAX_TOKENS; ValueError with the parser's words."""
+    return promql_parser.parse(_readable(expr))
+
+
 def fault(expr: str) -> str | None:
     """What is wrong with an expression that should give a vector, or None."""
-    if (count := len(_TOKEN.findall(_STRING.sub("x", expr)))) > MAX_TOKENS:
+    if (count := tokens(expr)) > MAX_TOKENS:
         return f"found {count} words and signs, expected at most {MAX_TOKENS}: record parts of it by a rule"
     try:
-        kind = _kind(promql_parser.parse(_readable(expr)))
+        kind = _kind(parse(expr))
     except ValueError as error:
         return f"found no PromQL ({str(error).rstrip('.')}), expected an expression that gives a vector"
     return None if kind == "a vector" else f"found {kind}, expected an expression that gives a vector"
 
 
+def selector_fault(text: str) -> str | None:
+    """What is wrong with a text that should be one plain selector, without range, offset or @; None when nothing is."""
+    expected = 'expected a selector such as requests_total{code=~"5.."}'
+    if message := fault(text):
+        return f"{message.partition(', expected')[0]}, {expected}"
+    tree = promql_parser.parse(_readable(text))
+    if not isinstance(tree, promql_parser.VectorSelector) or tree.offset is not None or tree.at is not None:
+        return f"found an expression, {expected}"
+    return None
+
+
 def raw_counter(expr: str) -> str | None:
     """Name of the metric when the expression is nothing but a counter, which only ever grows; None otherwise."""
-    tree = promql_parser.parse(_readable(expr))
+    tree = parse(expr)
     while isinstance(tree, promql_parser.ParenExpr):
         tree = tree.expr
     if isinstance(tree, promql_parser.VectorSelector) and tree.name and tree.name.endswith("_total"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tocsin.config import yaml
+from tocsin.config import openslo, yaml
 from tocsin.config.faults import ConfigError, Fault
 from tocsin.config.models import ProcessModel, Service, WebFile
 from tocsin.config.references import check
@@ -21,12 +21,16 @@ _MASK = "<secret>"
 
 @dataclass(frozen=True)
 class Config:
-    """A whole configuration; `hash` is the SHA-256 over the contents of `files`, in order, in hexadecimal digits."""
+    """A whole configuration; `hash` is the SHA-256 over the contents of `files`, in order, in hexadecimal digits.
+
+    `origins` are the files of the services, in their order: one of OpenSLO may have several, or a part of one.
+    """
 
     process: ProcessModel
     services: tuple[Service, ...]
     files: tuple[Path, ...]
     hash: str
+    origins: tuple[Path, ...]
     warnings: tuple[Fault, ...] = ()
 
     def masked(self) -> dict[str, Any]:
@@ -49,16 +53,47 @@ def load(path: str | Path) -> Config:
     """Read a process file and the service files that it names; ConfigError with every fault. Reads no secret."""
     process = _read(Path(path), ProcessModel, base=str(Path(path).parent))
     files, faults = _service_files(Path(path), process)
-    services = [_read(file, Service) for file in files]
+    contents, services, warnings = _services(files, faults)
     faults += process.faults
     faults += [fault for service in services for fault in service.faults]
-    references, warnings = check(process, services)
+    references, doubts = check(process, services)
     faults += references
-    models = tuple(service.model for service in services if service.model is not None)
+    shaped = [service for service in services if service.model is not None]
     if faults or process.model is None:
         raise ConfigError(faults)
-    digest = hashlib.sha256(b"".join([process.content, *(service.content for service in services)])).hexdigest()
-    return Config(process.model, models, (Path(path), *files), digest, tuple(sorted(warnings)))
+    return Config(
+        process.model,
+        tuple(service.model for service in shaped if service.model is not None),
+        (Path(path), *files),
+        hashlib.sha256(b"".join([process.content, *contents])).hexdigest(),
+        tuple(Path(service.file) for service in shaped),
+        tuple(sorted({*doubts, *warnings})),
+    )
+
+
+def _services(files: list[Path], faults: list[Fault]) -> tuple[list[bytes], list[Shaped[Service]], list[Fault]]:
+    """Contents of the files, the services of all of them, and warnings; what is wrong with a file is added."""
+    contents: list[bytes] = []
+    services: list[Shaped[Service]] = []
+    foreign: list[tuple[str, list[yaml.Document]]] = []
+    for file in files:
+        content = _content(file)
+        if isinstance(content, Fault):
+            faults.append(content)
+            continue
+        contents.append(content)
+        try:
+            documents = openslo.documents(content, str(file))
+        except ConfigError as error:
+            faults += error.faults
+            continue
+        if documents:
+            foreign.append((str(file), documents))
+        else:
+            services.append(shape(content, str(file), Service))
+    found, wrong, warnings = openslo.services(foreign)
+    faults += wrong
+    return contents, [*services, *found], warnings
 
 
 def load_web(path: str | Path) -> WebFile:
@@ -71,19 +106,24 @@ def load_web(path: str | Path) -> WebFile:
 
 def _read(path: Path, model: type[M], base: str | None = None) -> Shaped[M]:
     """Read one file; what keeps it from being read is a fault of it."""
-    shaped: Shaped[M] = Shaped(str(path), b"")
+    content = _content(path)
+    if isinstance(content, Fault):
+        return Shaped(str(path), b"", faults=[content])
+    return shape(content, str(path), model, base)
+
+
+def _content(path: Path) -> bytes | Fault:
+    """The bytes of a file, one more than may be read at most; or what keeps it from being read."""
     try:
         if path.exists() and not path.is_file():
             what = "a directory" if path.is_dir() else "something else"
-            shaped.faults.append(shaped.fault((), f"found {what}, expected a file"))
-            return shaped
+            return Fault(str(path), 1, 1, "(file)", f"found {what}, expected a file")
         with path.open("rb") as file:
-            content = file.read(yaml.MAX_BYTES + 1)
+            return file.read(yaml.MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a path"
-        shaped.faults.append(shaped.fault((), f"found no file that can be read ({reason}), expected a YAML file"))
-        return shaped
-    return shape(content, str(path), model, base)
+        message = f"found no file that can be read ({reason}), expected a YAML file"
+        return Fault(str(path), 1, 1, "(file)", message)
 
 
 def _service_files(path: Path, process: Shaped[ProcessModel]) -> tuple[list[Path], list[Fault]]:

@@ -5,7 +5,9 @@ checked in :mod:`tocsin.config.references`. Durations are seconds, sizes bytes, 
 The text under a field is its description in CONFIGURATION.md and in the JSON Schema.
 """
 
+from tocsin.config.alerts import Absent, Alert, Expression, ForecastBreach, Level, Observed, RateOfChange, Threshold
 from tocsin.config.base import Model, Name
+from tocsin.config.escalation import Escalation, Step
 from tocsin.config.process import (
     Auth,
     BasicAuth,
@@ -20,6 +22,7 @@ from tocsin.config.process import (
     Target,
     Tls,
 )
+from tocsin.config.receivers import Email, PagerDuty, Receiver, Slack, Teams, Webhook
 from tocsin.config.service import (
     DEFAULT_ALERTS,
     Detect,
@@ -33,34 +36,57 @@ from tocsin.config.service import (
     TierTableModel,
     ZScoreModel,
 )
+from tocsin.config.slo import Latency, SignalBound, Sli, Slo, SloAlert, SloAlerts
 from tocsin.config.webfile import TlsServer, WebFile
 
 __all__ = [
     "DEFAULT_ALERTS",
+    "Absent",
+    "Alert",
     "Auth",
     "BasicAuth",
     "CalendarModel",
     "Detect",
+    "Email",
+    "Escalation",
+    "Expression",
+    "ForecastBreach",
     "ForecastModel",
+    "Latency",
+    "Level",
     "Limits",
     "Links",
     "Maintenance",
     "Model",
     "Multiplier",
     "Name",
+    "Observed",
+    "PagerDuty",
     "Principal",
     "ProcessModel",
+    "RateOfChange",
+    "Receiver",
     "Scale",
     "SeasonalModel",
     "Service",
     "Signal",
+    "SignalBound",
+    "Slack",
+    "Sli",
+    "Slo",
+    "SloAlert",
+    "SloAlerts",
     "SourceKind",
     "SourceModel",
+    "Step",
     "Target",
+    "Teams",
+    "Threshold",
     "TierAlert",
     "TierTableModel",
     "Tls",
     "TlsServer",
     "WebFile",
+    "Webhook",
     "ZScoreModel",
 ]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tocsin.config.base import Model, Name, Path, PositiveInt, PositiveRatio, Text, TokenHash, Version
+from tocsin.config.receivers import Receiver
 from tocsin.config.types import Date, DateRule, Days, Duration, Hours, Seconds, Size, Zone
 
 
@@ -164,5 +165,7 @@ class ProcessModel(Model):
     """Expected multipliers by local time, by name."""
     maintenance: tuple[Maintenance, ...] = ()
     """Windows whose samples are graded and not learnt."""
+    receivers: dict[Name, Receiver] = Field(default_factory=dict)
+    """Whom alerts can be sent to, by name."""
     principals: tuple[Principal, ...] = ()
     """Callers that may use what is not open to everybody."""

@@ -6,14 +6,14 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 from tocsin import names
+from tocsin.config import alert_checks, escalation_checks, link, records, slo_checks, texts
 from tocsin.config.faults import Fault, Path
-from tocsin.config.models import Auth, Links, Maintenance, Principal, ProcessModel, Service, SourceKind
+from tocsin.config.known import Finding, Known
+from tocsin.config.models import Auth, Links, Maintenance, Principal, ProcessModel, Service
 from tocsin.config.shape import Shaped
-from tocsin.config.signals import Finding, alert_names, check_signal
+from tocsin.config.signals import alert_names, check_signal
 from tocsin.config.types import describe
 from tocsin.core import calendar
-
-PLACEHOLDERS = ("alert", "service", "signal", "resource")
 
 _META_ALERTS = frozenset(value for name, value in vars(names).items() if name.startswith("ALERT_"))
 _TOKEN_CHARACTERS = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
@@ -21,17 +21,17 @@ _TOKEN_CHARACTERS = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.
 
 def check(process: Shaped[ProcessModel], services: Sequence[Shaped[Service]]) -> tuple[list[Fault], list[Fault]]:
     """Faults and warnings between the values of all files."""
-    calendars: Collection[str] | None = None
-    kind: SourceKind = "prometheus"
+    known = Known()
     findings: list[tuple[Shaped[ProcessModel] | Shaped[Service], Finding]] = []
     if process.model is not None:
         # A calendar with a fault of its own is there all the same.
-        calendars = _keys(process, "calendars")
-        kind = process.model.source.kind
+        calendars, receivers = _keys(process, "calendars"), _keys(process, "receivers")
+        target = process.model.target if process.trusts(("target",)) else None
+        known = Known(calendars, receivers, process.model.source.kind, target)
         findings += [(process, finding) for finding in check_process(process.model, _service_names(services))]
     for file in services:
         if file.model is not None:
-            findings += [(file, finding) for finding in check_service(file.model, calendars, kind)]
+            findings += [(file, finding) for finding in check_service(file.model, known)]
     faults: list[Fault] = []
     warnings: list[Fault] = []
     for file_, finding in findings:
@@ -134,8 +134,15 @@ def _principal(principal: Principal, at: Path) -> Iterator[Finding]:
         yield Finding(at, f"found {found}, expected exactly one of token_hash and token_file")
 
 
-def check_service(service: Service, calendars: Collection[str] | None, kind: SourceKind) -> Iterator[Finding]:
-    """Findings of a service file. `calendars` are the names that there are; None: not known."""
+#: What a service file can have to watch.
+_WATCHED = ("signals", "thresholds", "slos", "absent", "rate_of_change", "forecast_breach", "alerts")
+
+
+def check_service(service: Service, known: Known) -> Iterator[Finding]:
+    """Findings of a service file."""
+    if not any(getattr(service, key) for key in _WATCHED):
+        message = f"found nothing to watch, expected at least one of {', '.join(_WATCHED)}"
+        yield Finding(("service",), message, tuple((key,) for key in _WATCHED))
     yield from _links(service.links)
     for key in ("z", "delta"):
         table = getattr(service.tiers, key)
@@ -143,28 +150,26 @@ def check_service(service: Service, calendars: Collection[str] | None, kind: Sou
             found = ", ".join(f"{bound:g}" for bound in table)
             yield Finding(("tiers", key), f"found [{found}], expected four bounds that rise")
     for name, signal in service.signals.items():
-        at: Path = ("signals", name)
-        yield from check_signal(signal, at, calendars, kind)
-        for level, alert in alert_names(service.service, name, signal.alert).items():
-            if not alert or alert[0].isdigit():
-                message = f"found no name that starts with a letter (it would be {alert!r}), expected one"
-                yield Finding((*at, "alert", level, "name"), message, (("service",),))
-            elif alert in _META_ALERTS:
-                message = f"found {alert!r}, which is an alert about Tocsin itself, expected another name"
-                yield Finding((*at, "alert", level, "name"), message, (("service",),))
+        yield from check_signal(signal, ("signals", name), known.calendars, known.kind)
+        for level, tier in signal.alert.items():
+            yield from texts.check(tier, ("signals", name, "alert", level), known)
+    yield from records.check(service, known)
+    yield from slo_checks.check(service, known)
+    yield from alert_checks.check(service, known)
+    yield from escalation_checks.check(service, known)
+    for alert, path in alerts_of(service):
+        if not alert or alert[0].isdigit():
+            message = f"found no name that starts with a letter (it would be {alert!r}), expected one"
+            yield Finding(path, message, (("service",),))
+        elif alert in _META_ALERTS:
+            message = f"found {alert!r}, which is an alert about Tocsin itself, expected another name"
+            yield Finding(path, message, (("service",),))
 
 
 def _links(links: Links) -> Iterator[Finding]:
     for key, template in links:
-        try:
-            fields = [name for _, name, _, _ in string.Formatter().parse(template or "") if name is not None]
-        except ValueError:
-            yield Finding(("links", key), "found an open { or }, expected pairs ({{ and }} for the signs themselves)")
-            continue
-        known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-        for name in fields:
-            if name not in PLACEHOLDERS:
-                yield Finding(("links", key), f"found {{{name}}}, expected only {known}")
+        for message in link.faults(template or ""):
+            yield Finding(("links", key), message)
 
 
 def _unique_over_files(services: Sequence[Shaped[Service]]) -> Iterator[Fault]:
@@ -183,6 +188,17 @@ def _unique_over_files(services: Sequence[Shaped[Service]]) -> Iterator[Fault]:
 
 def _named(service: Service) -> Iterator[tuple[str, str, Path]]:
     yield "service", service.service, ("service",)
+    for record in service.records:
+        yield "recording", record, ("records", record)
+    for alert, path in alerts_of(service):
+        yield "alert", alert, path
+
+
+def alerts_of(service: Service) -> Iterator[tuple[str, Path]]:
+    """Name of every alert that the service's rules have, with the path where it is given."""
     for name, signal in service.signals.items():
         for level, alert in alert_names(service.service, name, signal.alert).items():
-            yield "alert", alert, ("signals", name, "alert", level, "name")
+            yield alert, ("signals", name, "alert", level, "name")
+    yield from slo_checks.alert_names(service)
+    yield from alert_checks.alert_names(service)
+    yield from escalation_checks.alert_names(service)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from tocsin.config.alerts import Absent, Expression, ForecastBreach, RateOfChange, Threshold, Unit
 from tocsin.config.base import (
     AlertName,
     Model,
@@ -16,6 +17,8 @@ from tocsin.config.base import (
     ServiceName,
     Text,
 )
+from tocsin.config.escalation import Escalation
+from tocsin.config.slo import Slo
 from tocsin.config.types import Duration, Season, Seconds, parse_whole_seconds
 
 Scale = Literal["tiers", "P0-P3", "P1-P3", "high-medium-low", "warning-critical", "page-ticket"]
@@ -100,7 +103,9 @@ class Signal(Model):
     """Labels that name a resource; by default all but `job` and the source's replica labels."""
     description: str = ""
     """What the value is, for people."""
-    unit: Literal["ratio", "seconds", "bytes", "celsius", "count", "per_second", "per_minute", "none"] = "none"
+    dimension: Name | None = None
+    """Side of the business that it is about: the label `dimension` of its alerts."""
+    unit: Unit = "none"
     """Unit of the value; with `ratio` (0..1) residual deltas are graded too."""
     scale: Positive | None = None
     """What counts as 1 for residual deltas of a value that is no ratio."""
@@ -120,8 +125,8 @@ class Signal(Model):
     """Which side is bad."""
     hold_from: Annotated[int, Field(ge=3, le=4)] = 4
     """Lowest tier whose samples are not learnt, so that an incident does not become normal."""
-    relearn_after: Annotated[int, Field(ge=3, le=2016)] = 60
-    """Held samples in a row after which the new level is learnt; longer than any `for` of the alerts."""
+    relearn_after: Annotated[int | None, Field(ge=3, le=2016)] = None
+    """Held samples after which the new level is learnt; by default 60, or twice what alerts and escalation wait."""
     forget_after: Seconds | None = None
     """Time unseen after which a resource is dropped, at least 3 steps; 1h or 3 steps by default."""
     stale_after: Seconds | None = None
@@ -204,5 +209,23 @@ class Service(Model):
     """Links in the annotations of alerts."""
     tiers: TierTableModel = TierTableModel()
     """Where the tiers begin."""
-    signals: Annotated[dict[Name, Signal], Field(min_length=1)]
+    default_receiver: Name | None = None
+    """Receiver of the process file for alerts that no escalation policy is about."""
+    signals: dict[Name, Signal] = Field(default_factory=dict)
     """What is watched, by name."""
+    thresholds: dict[Name, Threshold] = Field(default_factory=dict)
+    """Alerts on fixed bounds, by name."""
+    records: dict[Name, Text] = Field(default_factory=dict)
+    """Expressions that the rules record under a name of their own, such as `shop:orders:rate5m`."""
+    slos: dict[Name, Slo] = Field(default_factory=dict)
+    """Service level objectives, by name."""
+    absent: tuple[Absent, ...] = ()
+    """Alerts on what is not there."""
+    rate_of_change: tuple[RateOfChange, ...] = ()
+    """Alerts on how fast a value changes."""
+    forecast_breach: tuple[ForecastBreach, ...] = ()
+    """Alerts on a limit that the forecast reaches."""
+    alerts: tuple[Expression, ...] = ()
+    """Alerts on any expression."""
+    escalation: dict[Name, Escalation] = Field(default_factory=dict)
+    """Timed escalation, by name of the policy."""

@@ -68,8 +68,13 @@ def shape(content: bytes, file: str, model: type[M], base: str | None = None) ->
     except ConfigError as error:
         shaped.faults += error.faults
         return shaped
-    shaped.faults += shaped.document.faults
-    data = copy.deepcopy(shaped.document.data)
+    return fill(shaped, shaped.document, model, base)
+
+
+def fill(shaped: Shaped[M], document: Document, model: type[M], base: str | None = None) -> Shaped[M]:
+    """Set the model that the data of a document says, and note what is wrong with it."""
+    shaped.faults += document.faults
+    data = copy.deepcopy(document.data)
     found = {wrong.path: wrong for wrong in _nulls(data, ())}
     for wrong in _validate(shaped, data, model, base):
         if wrong.at_key or wrong.path not in found:

@@ -1,25 +1,20 @@
 """Checks between the values of one signal."""
 
+import math
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from tocsin import names
 from tocsin.config import expr
 from tocsin.config.faults import Path
+from tocsin.config.known import Finding
 from tocsin.config.models import Signal, SourceKind, TierAlert
 from tocsin.config.types import describe, format_duration
 
 MAX_SLOTS = 2016
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What does not fit together: a message at a path, and the other paths that it is about."""
-
-    path: Path
-    message: str
-    reads: tuple[Path, ...] = ()
-    warning: bool = False
+#: Steps after which a level that is held is learnt, where neither the signal nor its alerts ask for another number.
+RELEARN_AFTER = 60
+#: The most steps that it may be, as the model says too.
+MAX_RELEARN_AFTER = 2016
 
 
 def check_signal(signal: Signal, at: Path, calendars: Collection[str] | None, kind: SourceKind) -> Iterator[Finding]:
@@ -111,6 +106,19 @@ def wait(alert: TierAlert, interval: int) -> float:
     return alert.for_ if alert.for_ is not None else (alert.grades - 1) * interval
 
 
+def relearn_after(signal: Signal, escalated: int = 0) -> int:
+    """Held samples in a row after which a new level is learnt.
+
+    As given; else twice what the slowest alert waits, and the seconds for which it is `escalated` behind that, so that
+    all of it fires well before the level counts as normal however late scrapes and evaluations see it: at least
+    RELEARN_AFTER, and no more than MAX_RELEARN_AFTER.
+    """
+    if signal.relearn_after is not None:
+        return signal.relearn_after
+    longest = max((wait(alert, signal.interval) for alert in signal.alert.values()), default=0) + escalated
+    return min(max(RELEARN_AFTER, math.ceil(2 * longest / signal.grid)), MAX_RELEARN_AFTER)
+
+
 def _waits(signal: Signal, at: Path) -> Iterator[Finding]:
     for level, alert in signal.alert.items():
         if alert.for_ is not None and "grades" in alert.model_fields_set:
@@ -118,13 +126,19 @@ def _waits(signal: Signal, at: Path) -> Iterator[Finding]:
     if not signal.alert:
         return
     level = max(signal.alert, key=lambda name: wait(signal.alert[name], signal.interval))
-    longest, held = wait(signal.alert[level], signal.interval), signal.relearn_after * signal.grid
-    if held <= longest:
+    longest, steps = wait(signal.alert[level], signal.interval), relearn_after(signal)
+    held, why = steps * signal.grid, "the new level would be normal before it fires"
+    if held > longest:
+        return
+    if signal.relearn_after is not None:
         message = (
-            f"found {signal.relearn_after} steps ({format_duration(held)}), expected more than the alert {level!r}"
-            f" waits ({format_duration(longest)}): the new level would be normal before it fires"
+            f"found {steps} steps ({format_duration(held)}), expected more than the alert {level!r}"
+            f" waits ({format_duration(longest)}): {why}"
         )
         yield Finding((*at, "relearn_after"), message, (*_grid_of(signal, at), (*at, "alert")))
+        return
+    message = f"found {format_duration(longest)}, expected less than {steps} steps ({format_duration(held)}): {why}"
+    yield Finding((*at, "alert", level, "for"), message, (*_grid_of(signal, at), (*at, "relearn_after")))
 
 
 def _grid_of(signal: Signal, at: Path) -> tuple[Path, ...]:

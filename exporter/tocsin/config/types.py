@@ -118,7 +118,7 @@ def parse_season(value: object) -> int | str:
     return str(value)
 
 
-def _parsed(parse: Any) -> AfterValidator:  # noqa: ANN401  any parser: only its ValueError matters here
+def checked(parse: Any) -> AfterValidator:  # noqa: ANN401  any parser: only its ValueError matters here
     """Keep the text when the parser can read it."""
 
     def check(text: str) -> str:
@@ -165,9 +165,9 @@ Size = Annotated[
 Ratio = Annotated[float, BeforeValidator(parse_ratio), WithJsonSchema(_RATIO_SCHEMA)]
 Season = Annotated[int | str, BeforeValidator(parse_season), WithJsonSchema(_SEASON_SCHEMA)]
 
-Zone = Annotated[str, _parsed(calendar.parse_zone)]
-Days = Annotated[str, _parsed(calendar.parse_days)]
-DateRule = Annotated[str, _parsed(calendar.parse_rule)]
-Hours = Annotated[str, _parsed(calendar.parse_hours)]
-Date = Annotated[str, _parsed(calendar.parse_date)]
+Zone = Annotated[str, checked(calendar.parse_zone)]
+Days = Annotated[str, checked(calendar.parse_days)]
+DateRule = Annotated[str, checked(calendar.parse_rule)]
+Hours = Annotated[str, checked(calendar.parse_hours)]
+Date = Annotated[str, checked(calendar.parse_date)]
 FilePath = Annotated[str, AfterValidator(_beside_config)]

@@ -67,6 +67,12 @@ class _Node:
 
 def parse(content: bytes, file: str) -> Document:
     """Read one YAML document; ConfigError when it is not whole or not YAML, with what ends the reading."""
+    [document] = _Reader(file).read(content, most=1)
+    return document
+
+
+def parse_all(content: bytes, file: str) -> list[Document]:
+    """Read all YAML documents of a file, at least one; those without content are left out. ConfigError as above."""
     return _Reader(file).read(content)
 
 
@@ -79,16 +85,22 @@ class _Reader:
         self.values: dict[Path, Position] = {}
         self.nodes = 0
 
-    def read(self, content: bytes) -> Document:
+    def read(self, content: bytes, most: int | None = None) -> list[Document]:
         text = self.decode(content)
         try:
-            root = self.document(yaml.parse(text, Loader=_LOADER))
+            roots = list(self.roots(yaml.parse(text, Loader=_LOADER), most))
         except yaml.YAMLError as error:
             self.syntax(error)
-        if root is None:
+        if most is None:
+            roots = [root for root in roots if root.kind != "scalar" or root.value is not None]
+        if not roots:
             self.stop((1, 1), "found an empty file, expected a mapping of settings")
+        return [self.data(root) for root in roots]
+
+    def data(self, root: _Node) -> Document:
+        self.keys, self.values, known = {}, {}, len(self.faults)
         data = self.plain(root, ())
-        return Document(data, self.keys, self.values, tuple(self.faults))
+        return Document(data, self.keys, self.values, tuple(self.faults[known:]))
 
     def stop(self, at: Position, message: str, path: Path = ()) -> NoReturn:
         raise ConfigError([*self.faults, Fault(self.file, *at, show_path(path), message)]) from None
@@ -111,14 +123,16 @@ class _Reader:
         problem = ", ".join(str(part) for name in ("context", "problem") if (part := getattr(error, name, None)))
         self.stop((mark.line + 1, mark.column + 1) if mark else (1, 1), f"found no YAML ({problem}), expected YAML 1.2")
 
-    def document(self, events: Iterator[yaml.Event]) -> _Node | None:
-        root: _Node | None = None
+    def roots(self, events: Iterator[yaml.Event], most: int | None) -> Iterator[_Node]:
+        count = 0
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
-                if root is not None:
+                if count == most:
                     self.stop(_at(event), "found a second document, expected one document in a file")
-                root = self.node(next(events), events, 0)
-        return root
+                count += 1
+                # An alias knows the anchors of its own document.
+                self.anchors.clear()
+                yield self.node(next(events), events, 0)
 
     def node(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> _Node:
         if depth > MAX_DEPTH:

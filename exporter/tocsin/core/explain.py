@@ -2,14 +2,17 @@
 
 import math
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from tocsin.core.forecast import REASONS
 from tocsin.core.grades import NOISE
-from tocsin.core.settings import MODELS, Settings
+from tocsin.core.readable import instant, show
+from tocsin.core.settings import MODELS
 from tocsin.core.snapshot import Sight, SignalView
+from tocsin.core.verdict import detector_words, leader
 from tocsin.names import TIER_LABELS
+
+__all__ = ["Explanation", "explain", "instant", "show"]
 
 _WHY_NO_BREACH = {
     "no_limit": "the signal has no limit",
@@ -20,12 +23,24 @@ _WHY_NO_BREACH = {
     "no_breach": "the forecast does not reach the limit within the horizon",
 }
 
-#: How people read a unit: (size, name) from the largest that fits.
-_SIZES = {
-    "bytes": tuple((2.0 ** (10 * power), name) for power, name in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB"))),
-    "seconds": ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us")),
+_REPEATED = "a sample that the source repeats for up to five minutes cannot be told from a new one."
+#: What it means that the expression has no sample times, by the reason; none where nothing could repeat.
+_UNSTAMPED = {
+    None: f"The expression does not say when its samples were taken, so {_REPEATED}",
+    "unknown": f"The expression is not understood, so nobody asks when its samples were taken: {_REPEATED}",
+    "range": (
+        "The expression looks back over a range, so it has a value for as long as old samples are in it: one without "
+        "a new sample cannot be told from one with."
+    ),
+    "fixed": "The expression looks at a fixed time (@), so it repeats the same sample on purpose.",
+    "many": f"The expression is more than one selector, each with sample times of its own, so {_REPEATED}",
+    "aggregate": f"The expression aggregates samples, each with a time of its own, so {_REPEATED}",
+    "names": f"The selector can find metrics of several names, whose sample times would collide, so {_REPEATED}",
+    "computed": (
+        "The expression computes more than a selector times or divided by constants, which alone says when a sample "
+        f"was taken, so {_REPEATED}"
+    ),
 }
-_SUFFIXES = {"bytes": " B", "seconds": " s", "celsius": " C", "per_second": "/s", "per_minute": "/min"}
 
 _WHY_REFUSED = {
     "identity_collision": "they share their identity with another one; name more labels in `by`, or aggregate",
@@ -39,7 +54,11 @@ _WHY_REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One resource of one signal. Numbers are in the signal's unit, None where there is nothing to say."""
+    """One resource of one signal. Numbers are in the signal's unit, None where there is nothing to say.
+
+    `graded_by` is the detector that gave the tier, or `normal` where the static range did; `zscore` is the distance
+    that the detector saw, the worst one's where no detector gave it.
+    """
 
     service: str
     signal: str
@@ -48,6 +67,7 @@ class Explanation:
     evaluated_at: str
     tier: int
     label: str
+    graded_by: str | None
     value: float | None
     expected_lower: float | None
     expected_upper: float | None
@@ -67,23 +87,6 @@ class Explanation:
 
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def instant(t: float) -> str:
-    """Unix time as ISO 8601 with Z."""
-    return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def show(value: float | None, unit: str = "none") -> str:
-    """A value for people: ratios as percent, everything to four digits."""
-    if value is None or not math.isfinite(value):
-        return "nothing"
-    if unit == "ratio":
-        return f"{value * 100:.4g} %"
-    for size, name in _SIZES.get(unit, ()):
-        if abs(value) >= size:
-            return f"{value / size:.4g} {name}"
-    return f"{value:.4g}{_SUFFIXES.get(unit, '')}"
 
 
 def _deviation(view: SignalView, column: int) -> float | None:
@@ -128,6 +131,8 @@ def explain(view: SignalView, column: int) -> Explanation:
     g = view.grades
     tier = int(g.tier[column]) if view.sight is Sight.CLEAR else -1
     forecast = _forecast(view, column)
+    worst = leader(view, column)
+    detectors = _detectors(view, column)
     changes = {
         TIER_LABELS[t]: dict(zip(("at_or_below", "at_or_above"), _reach(view, column, t), strict=True))
         for t in range(1, 5)
@@ -143,7 +148,8 @@ def explain(view: SignalView, column: int) -> Explanation:
         value=_number(g.x[column]),
         expected_lower=_number(g.lower[column]),
         expected_upper=_number(g.upper[column]),
-        zscore=_number(g.z[column]),
+        graded_by=_graded_by(worst, detectors, tier),
+        zscore=None if worst is None else detectors[worst]["zscore"],
         baseline={
             "mean": _number(g.mean[column]),
             "stddev": _number(g.stddev[column]),
@@ -151,13 +157,19 @@ def explain(view: SignalView, column: int) -> Explanation:
             "mature": bool(g.mature[column]),
             "distribution": "z" if g.mature[column] else "t",
         },
-        detectors=_detectors(view, column),
+        detectors=detectors,
         held_samples=int(view.held[column]),
         level_shifts=int(view.shifts[column]),
         forecast=forecast,
         changes_at=changes,
         sentences=tuple(_sentences(view, column, tier, forecast)),
     )
+
+
+def _graded_by(worst: str | None, detectors: dict[str, dict[str, Any]], tier: int) -> str | None:
+    if tier < 0:
+        return None
+    return worst if worst is not None and detectors[worst]["tier"] == tier else "normal"
 
 
 def _detectors(view: SignalView, column: int) -> dict[str, dict[str, Any]]:
@@ -216,8 +228,7 @@ def _sentences(view: SignalView, column: int, tier: int, forecast: dict[str, Any
         ]
     else:
         out.append(_band(view, column, value))
-    out += _zscore_words(view, column)
-    out += _seasonal_words(view, column)
+    out += detector_words(view, column)
     if view.settings.normal is not None:
         low, high = (show(bound, unit) if bound is not None else "anything" for bound in view.settings.normal)
         out.append(f"Its normal range is {low} to {high}; leaving it alone makes it tier 1.")
@@ -241,76 +252,6 @@ def _band(view: SignalView, column: int, value: float) -> str:
     )
 
 
-def _bound(distance: float, ends: tuple[float, ...], tier: int, kind: str, digits: int) -> str:
-    shown = f"{distance:.{digits}f}"
-    if tier <= 0:
-        return f"{kind} {shown} is below {ends[0]:g}, where tier 1 begins"
-    crossed = f"above {ends[3]:g}" if tier == 4 else f"at or above {ends[tier - 1]:g}"
-    return f"{kind} {shown} is {crossed}, which is {TIER_LABELS[tier]}"
-
-
-def _grade_of(distance: float, ends: tuple[float, ...]) -> int:
-    return sum((distance >= ends[0], distance >= ends[1], distance >= ends[2], distance > ends[3]))
-
-
-def _directed(distance: float, settings: Settings) -> float:
-    return {"up": distance, "down": -distance, "both": abs(distance)}[settings.direction]
-
-
-def _zscore_words(view: SignalView, column: int) -> list[str]:
-    g, settings = view.grades, view.settings
-    if settings.zscore is None:
-        return []
-    n = int(g.n[column])
-    if g.zscore_tier[column] < 0:
-        return _unready("zscore", n, settings)
-    z = _directed(float(g.z[column]), settings)
-    maturity = "mature" if g.mature[column] else f"immature, {n} of 30 samples, so Student's t widens the band"
-    words = (
-        f"Detector zscore: {_bound(z, settings.tiers.z, _grade_of(z, settings.tiers.z), 'z', 2)}. "
-        f"The baseline has mean {show(float(g.mean[column]), view.unit)} and standard deviation "
-        f"{show(float(g.stddev[column]), view.unit)} "
-        f"over {n} samples ({maturity})."
-    )
-    return [words + _gate_words(z, settings.zscore, settings.tiers.z[0], capped=bool(g.capped[column]))]
-
-
-def _unready(detector: str, n: int, settings: Settings) -> list[str]:
-    """Why a detector says nothing: too few samples, or nothing to grade (which was said before)."""
-    if n >= settings.min_samples:
-        return []
-    return [f"Detector {detector} is not ready: {n} of at least {settings.min_samples} samples."]
-
-
-def _gate_words(z: float, threshold: float, first: float, *, capped: bool) -> str:
-    out = ""
-    if first <= z < threshold:
-        out += f" It is below the threshold {threshold:g}, so it counts as tier 0."
-    if capped and z > 0:
-        out += " The baseline is flat: this says that something changed, not how extreme it is, and is tier 3 at most."
-    return out
-
-
-def _seasonal_words(view: SignalView, column: int) -> list[str]:
-    g, settings, how = view.grades, view.settings, view.settings.seasonal
-    if how is None:
-        return []
-    if not view.season_started[column]:
-        return [f"Detector seasonal is not ready: it needs two whole seasons of {how.slots} steps first."]
-    if g.seasonal_tier[column] < 0:
-        return _unready("seasonal", int(g.residual_n[column]), settings)
-    z = _directed(float(g.seasonal_z[column]), settings)
-    words = [_bound(z, settings.tiers.z, _grade_of(z, settings.tiers.z), "residual z", 2)]
-    if how.delta_scale is not None:
-        delta = float(g.delta[column])
-        words.append(_bound(delta, settings.tiers.delta, _grade_of(delta, settings.tiers.delta), "delta", 3))
-    expected = show(float(g.expectation[column]), view.unit)
-    out = f"Detector seasonal: {expected} was expected for this time; {'; '.join(words)}."
-    if g.seasonal_tier[column] == 0 and z >= settings.tiers.z[0]:
-        out += " Both are below their thresholds, so it counts as tier 0."
-    return [out]
-
-
 def _learning_words(view: SignalView, column: int) -> list[str]:
     settings, held, out = view.settings, int(view.held[column]), []
     if held:
@@ -325,11 +266,8 @@ def _learning_words(view: SignalView, column: int) -> list[str]:
         )
     if view.excluded_by is not None:
         out.append(f"Maintenance window {view.excluded_by!r} holds: samples are graded and not learnt.")
-    if not view.repeats_seen:
-        out.append(
-            "The expression is more than one selector, so a sample that the source repeats for up to five minutes "
-            "cannot be told from a new one."
-        )
+    if not view.repeats_seen and view.unstamped in _UNSTAMPED:
+        out.append(_UNSTAMPED[view.unstamped])
     if settings.seasonal is not None:
         out.append(
             f"A drift slower than about {1 / settings.seasonal.alpha:.0f} steps is learnt, not graded: "

@@ -6,7 +6,7 @@ costs one comparison. Only a set of series that has changed is parsed.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -29,6 +29,9 @@ MALFORMED_LABELS = "malformed_labels"
 MAX_SERIES = "max_series"
 NATIVE_HISTOGRAM = "native_histogram"
 REFUSALS = (IDENTITY_COLLISION, LABEL_TOO_LONG, MISSING_LABEL, MALFORMED_LABELS, MAX_SERIES)
+
+#: Bytes that a known series takes beside its label object, roughly; and bytes of series that may always be kept.
+_ENTRY, _SPARE = 400, 400_000
 
 _LEGACY_NAME = re.compile(r"[^a-zA-Z0-9_]")
 #: Strict on purpose: what is not UTF-8 (some sources store it) could not be told apart on the page.
@@ -127,6 +130,11 @@ def last_seen(values: Floats, times: Floats) -> Floats:
     return np.where(seen.any(axis=0), times[-1 - np.argmax(seen[::-1], axis=0)], -np.inf)
 
 
+def _size(metrics: Collection[bytes]) -> int:
+    """Rough size in bytes of the wire forms of these series."""
+    return sum(map(len, metrics)) + _ENTRY * len(metrics)
+
+
 class Registry:
     """Columns of one signal's resources. A column that is let go is used again by the next newcomer."""
 
@@ -144,7 +152,11 @@ class Registry:
         self._signal, self._by, self._ignored, self._room = signal, by, ignored, room
         self._columns: dict[Identity, int] = {}
         self._wire: dict[bytes, Identity | str] = {}
+        #: Rough size of the wire forms in bytes.
+        self._wired = 0
         self._last: dict[str, tuple[bytes, int, Placement]] = {}
+        #: The same of stretches of time: the next vector ends the history, and lets them go.
+        self._shared: dict[str, tuple[bytes, int, Placement]] = {}
         self._free: list[int] = []
 
     def __len__(self) -> int:
@@ -174,7 +186,10 @@ class Registry:
         With `admit` newcomers get a column; otherwise they are ignored. With `shared` series of one identity get the
         same column: over a stretch of time they may follow each other, where in a vector they would collide.
         """
-        last = self._last.get(role)
+        if not shared:
+            self._shared.clear()
+        kept = self._shared if shared else self._last
+        last = kept.get(role)
         if last is not None and last[0] == key and last[1] == self.version:
             return last[2]
         metrics = metrics() if callable(metrics) else metrics
@@ -199,7 +214,7 @@ class Registry:
                     room -= 1
         placement = Placement(columns, dict(refused))
         if not refused.get(MAX_SERIES):
-            self._last[role] = (key, self.version, placement)
+            kept[role] = (key, self.version, placement)
         self._forget_wire(metrics)
         return placement
 
@@ -213,13 +228,16 @@ class Registry:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 known = MALFORMED_LABELS
             self._wire[metric] = known
+            self._wired += len(metric) + _ENTRY
         return known
 
     def _forget_wire(self, metrics: Sequence[bytes]) -> None:
-        """Churning series must not fill the memory: keep wire forms of about what is there now."""
-        if len(self._wire) > 4 * max(len(metrics), len(self)) + 1000:
-            now = set(metrics)
-            self._wire = {metric: known for metric, known in self._wire.items() if metric in now}
+        """Churning series must not fill the memory: keep wire forms of about what is there now, in bytes."""
+        known = (len(key) + _ENTRY * placed.columns.size for key, _, placed in self._last.values())
+        now = max(_size(metrics), _ENTRY * len(self), *known)
+        if self._wired > 4 * now + _SPARE:
+            self._wire = {metric: self._wire[metric] for metric in set(metrics)}
+            self._wired = _size(self._wire)
 
     def _admit(self, identity: Identity) -> int:
         if self._free:

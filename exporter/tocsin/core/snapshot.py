@@ -8,6 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from tocsin.core.budget import SloView
 from tocsin.core.columns import Bools, Floats
 from tocsin.core.forecast import Forecasts
 from tocsin.core.grades import Grades
@@ -55,6 +56,8 @@ class SignalView:
     sight: Sight = Sight.CLEAR
     #: Whether repeats of an old sample can be told from new ones for this expression.
     repeats_seen: bool = False
+    #: Why they cannot, as source/freshness.py has it; None where they can, or where nobody has said.
+    unstamped: str | None = None
     #: Series that were refused in the last cycle, by reason.
     refused: Mapping[str, int] = field(default_factory=dict)
     #: Name of the maintenance window in which samples are not learnt now.
@@ -72,11 +75,27 @@ class SignalView:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """A signal without a grade from its last cycle; `graded`: whether it has one from a cycle before.
+
+    `reason` is the outcome of the last cycle as evaluations_total counts it, None where none has ended.
+    """
+
+    service: str
+    signal: str
+    expr: str
+    graded: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All signals; `t` is the unix time at which it was made."""
+    """All signals that were ever graded, those that were missed, and error budgets; `t` is when it was made."""
 
     t: float
     signals: tuple[SignalView, ...] = field(default=())
+    missed: tuple[Missed, ...] = field(default=())
+    slos: tuple[SloView, ...] = field(default=())
 
     def as_of(self, now: float) -> "Snapshot":
         """The same at unix time `now` of the source: what should have been renewed twice since is not seen any more."""
@@ -106,6 +125,15 @@ class Snapshot:
         text = resource.lower()
         close = sorted(name for name in known if text in name.lower() or name[:2].lower() == text[:2])
         return get_close_matches(resource, (close or sorted(known))[:_COMPARED], n=5, cutoff=0.4)
+
+    def find_slo(self, name: str, *, service: str | None = None) -> list[SloView]:
+        """Every error budget of this name."""
+        return [view for view in self.slos if view.terms.slo == name and service in (None, view.terms.service)]
+
+    def near_slo(self, name: str) -> list[str]:
+        """Up to five names of SLOs that look like this one; all of them while there are so few."""
+        known = sorted({view.terms.slo for view in self.slos})
+        return known if len(known) <= 5 else get_close_matches(name, known[:_COMPARED], n=5, cutoff=0.4)
 
     def worst(self, count: int) -> list[tuple[SignalView, int]]:
         """The `count` worst resources by tier, then by distance from the baseline."""

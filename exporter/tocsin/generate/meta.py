@@ -4,48 +4,24 @@ Each expression keeps no label of the scrape, so that an alert is the same one a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from tocsin import names
 from tocsin.config.models import Service, Signal, Target
 from tocsin.config.types import format_duration
 from tocsin.core.resources import exported_name
-
-#: Where the runbooks of these alerts are, a heading for each; relative to the root of the generated files.
-RUNBOOKS = "rules/README.md"
+from tocsin.generate import meta_slo
+from tocsin.generate.meta_alert import Meta
 
 #: A signal without a successful evaluation for so many of the longest intervals is stale, whatever Tocsin says.
 MISSED = 5
+#: Seconds for which a signal may have no series at all, beyond those in which its resources are remembered.
+EMPTY = 1800
+#: Seconds by which the source's clock may differ from ours: two scrapes of most, and far below Prometheus' lookback.
+SKEW = 30
 
 _PER_SIGNAL = names.joined((names.SERVICE, names.SIGNAL))
 _WHERE = f"{{{{ $labels.{names.SIGNAL} }}}} of {{{{ $labels.{names.SERVICE} }}}}"
-
-
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """One alert about Tocsin. `wait` are the seconds of `for`."""
-
-    name: str
-    expr: str
-    wait: int
-    severity: Literal["none", "warning", "critical"]
-    summary: str
-    description: str
-
-    def data(self) -> dict[str, Any]:
-        """The rule as Prometheus reads it."""
-        return {
-            "alert": self.name,
-            "expr": self.expr,
-            **({"for": format_duration(self.wait)} if self.wait else {}),
-            "labels": {names.SEVERITY: self.severity},
-            "annotations": {
-                "summary": self.summary,
-                "description": self.description,
-                "runbook_url": f"{RUNBOOKS}#{self.name.lower()}",
-            },
-        }
 
 
 def group(services: Sequence[Service], target: Target) -> dict[str, Any]:
@@ -63,6 +39,10 @@ def alerts(services: Sequence[Service], target: Target) -> Iterator[Meta]:
     yield _stale(stale_after(services, target))
     yield _reload_failed()
     yield _series_dropped(drop_range(services, target))
+    yield _no_series()
+    yield _clock_skew()
+    if any(service.slos for service in services):
+        yield from meta_slo.alerts()
     yield _honor_labels(services)
     yield _watchdog()
 
@@ -105,7 +85,8 @@ def _stale(after: int) -> Meta:
         120,
         "warning",
         f"{_WHERE} is no longer evaluated",
-        f"Tocsin has no current answer for {_WHERE}. Its alerts that fire stay as they were; new ones cannot fire.\n"
+        f"Tocsin has no current answer for {_WHERE}. Its alerts that fire stay as they were for about an hour; new "
+        "ones cannot fire.\n"
         "Look whether the source answers the signal's expression, and what Tocsin logs about it.",
     )
 
@@ -137,6 +118,32 @@ def _series_dropped(over: int) -> Meta:
     )
 
 
+def _no_series() -> Meta:
+    return Meta(
+        names.ALERT_NO_SERIES,
+        f"max by ({_PER_SIGNAL}) ({names.own('series')}) == 0",
+        EMPTY,
+        "warning",
+        f"{_WHERE} has no series",
+        f"The source answers the expression of {_WHERE}, and answers that there is nothing: no alert of this signal "
+        "can fire. Probably a metric or a label has another name now, or what exposes it is no longer scraped.\n"
+        "Run the expression in Prometheus. A signal that may well be empty is silenced as the runbook says.",
+    )
+
+
+def _clock_skew() -> Meta:
+    return Meta(
+        names.ALERT_CLOCK_SKEW,
+        f"max(abs({names.own('source_clock_skew_seconds')})) > {SKEW}",
+        300,
+        "warning",
+        "The clocks of Tocsin and its source differ",
+        'The clocks differ by {{ $value | printf "%.0f" }} s. Tocsin asks for values at its own time: where that is '
+        "ahead it gets old ones, where it is behind it grades the past.\n"
+        "Synchronize the clocks of both machines.",
+    )
+
+
 def clashes(services: Sequence[Service]) -> list[tuple[str, str]]:
     """Labels that a target can have too, each with a metric that carries it.
 
@@ -148,7 +155,7 @@ def clashes(services: Sequence[Service]) -> list[tuple[str, str]]:
     for signal in _signals(services):
         by = signal.by or ()
         found |= {exported_name(label, alone=len(by) == 1): level for label in by}
-    for family in (*names.FAMILIES.values(), *names.OWN.values()):
+    for family in (*names.FAMILIES.values(), *names.SLO_FAMILIES.values(), *names.OWN.values()):
         for label in family.labels:
             found.setdefault(label, family.name)
     return list(found.items())

@@ -7,7 +7,9 @@ from typing import Any
 
 from tocsin import names
 from tocsin.config.models import Service, Target
+from tocsin.core.budget import TOLERANCE
 from tocsin.generate import meta
+from tocsin.generate.meta_alert import Meta
 from tocsin.generate.promtool import ENDS, Fires, Input, Labels, Run, case
 
 #: Samples of a run that lasts to the end of its test.
@@ -25,7 +27,7 @@ def cases(services: Sequence[Service], target: Target) -> Iterator[dict[str, Any
 class _Clock:
     """Times of one alert in a test."""
 
-    def __init__(self, alert: meta.Meta, target: Target) -> None:
+    def __init__(self, alert: Meta, target: Target) -> None:
         self.alert, self.scrape, self.evaluation = alert, target.scrape_interval, target.evaluation_interval
 
     def after(self, start: float) -> int:
@@ -58,7 +60,7 @@ def _own(short: str, labels: Labels, *runs: Run) -> Input:
     return Input(names.own(short), labels, runs)
 
 
-def _down(alert: meta.Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+def _down(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
     clock = _Clock(alert, target)
     gone = [_own("build_info", {"instance": "a"}, Run(1, 4), Run(ENDS))]
     yield clock.fires("fires when Tocsin goes", gone, 4 * clock.scrape)
@@ -66,7 +68,7 @@ def _down(alert: meta.Meta, _: Sequence[Service], target: Target) -> Iterator[di
     yield clock.silent("is silent while a second Tocsin runs", two)
 
 
-def _stale(alert: meta.Meta, services: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+def _stale(alert: Meta, services: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
     clock = _Clock(alert, target)
     success = "evaluation_last_success_timestamp_seconds"
     scraped = {**_SIGNAL, "instance": "a"}
@@ -81,7 +83,7 @@ def _stale(alert: meta.Meta, services: Sequence[Service], target: Target) -> Ite
     yield clock.silent("is silent while evaluations succeed", fine, late)
 
 
-def _reload_failed(alert: meta.Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+def _reload_failed(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
     clock = _Clock(alert, target)
     good = _own("config_last_reload_successful", {"instance": "a"}, Run(1, _TO_THE_END))
     bad = _own("config_last_reload_successful", {"instance": "b"}, Run(1, 4), Run(0, _TO_THE_END))
@@ -89,7 +91,7 @@ def _reload_failed(alert: meta.Meta, _: Sequence[Service], target: Target) -> It
     yield clock.silent("is silent after a good one", [good])
 
 
-def _series_dropped(alert: meta.Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+def _series_dropped(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
     clock = _Clock(alert, target)
     labels = {**_SIGNAL, "reason": "max_series"}
     scraped = {**labels, "instance": "a"}
@@ -98,7 +100,62 @@ def _series_dropped(alert: meta.Meta, _: Sequence[Service], target: Target) -> I
     yield clock.silent("is silent when none are", [_own("series_dropped_total", scraped, Run(7, _TO_THE_END))])
 
 
-def _honor_labels(alert: meta.Meta, services: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+def _no_series(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock = _Clock(alert, target)
+    gone = [_own("series", {**_SIGNAL, "instance": "a"}, Run(3, 4), Run(0, _TO_THE_END))]
+    yield clock.fires("fires when nothing is left", gone, 4 * clock.scrape, _SIGNAL)
+    other = [*gone, _own("series", {**_SIGNAL, "instance": "b"}, Run(1, _TO_THE_END))]
+    yield clock.silent("is silent while one series is there", other)
+
+
+def _clock_skew(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock = _Clock(alert, target)
+    for what, beyond in (("ahead", meta.SKEW + 1), ("behind", -meta.SKEW - 1)):
+        skewed = [_own("source_clock_skew_seconds", {"instance": "a"}, Run(0, 4), Run(beyond, _TO_THE_END))]
+        yield clock.fires(f"fires when the source is {what}", skewed, 4 * clock.scrape)
+    near = [_own("source_clock_skew_seconds", {"instance": "a"}, Run(meta.SKEW, _TO_THE_END))]
+    yield clock.silent("is silent when the clocks are near", near)
+
+
+#: What is recorded of an SLO is recorded by the Prometheus that has the alerts, so no label of a scrape is on it.
+_SLO = {names.SERVICE: "example", names.SLO: "api"}
+
+
+def _recorded(name: str, *runs: Run) -> Input:
+    return Input(name, _SLO, runs)
+
+
+def _slo_absent(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock = _Clock(alert, target)
+    there = _recorded(names.RECORD_OBJECTIVE, Run(0.99, _TO_THE_END))
+    for what in (names.RECORD_EVENTS_OVER, names.RECORD_ERROR_OVER):
+        gone = _recorded(f"{what}5m", Run(0, 4), Run(ENDS))
+        yield clock.fires(f"fires when {what} ends", [there, gone], 4 * clock.scrape, _SLO)
+    idle = _recorded(names.RECORD_EVENTS_OVER + "5m", Run(0, _TO_THE_END))
+    yield clock.silent("is silent when nothing happens", [there, idle])
+
+
+def _slo_broken(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock, share = _Clock(alert, target), names.RECORD_ERROR_OVER + "1h"
+    for what, beyond in (
+        ("more is bad than there is", 1.001 + TOLERANCE),
+        ("less than nothing is", -0.001 - TOLERANCE),
+    ):
+        broken = [_recorded(share, Run(0.5, 4), Run(beyond, _TO_THE_END))]
+        yield clock.fires(f"fires when {what}", broken, 4 * clock.scrape, _SLO)
+    for what, at in (("all", 1 + TOLERANCE / 2), ("none", -TOLERANCE / 2)):
+        yield clock.silent(f"is silent when {what} is bad", [_recorded(share, Run(at, _TO_THE_END))])
+
+
+def _slo_idle(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock, events = _Clock(alert, target), names.RECORD_EVENTS_OVER + "1h"
+    idle = [_recorded(events, Run(1, 4), Run(0, _TO_THE_END))]
+    yield clock.fires("fires when nothing happens", idle, 4 * clock.scrape, _SLO)
+    yield clock.silent("is silent for one event", [_recorded(events, Run(1, _TO_THE_END))])
+    yield clock.silent("is silent when nothing is known", [_recorded(events, Run(0, 2), Run(ENDS))])
+
+
+def _honor_labels(alert: Meta, services: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
     clock = _Clock(alert, target)
     for label, metric in meta.clashes(services):
         labels = {**_SIGNAL, label: "of the target", names.EXPORTED + label: "ours"}
@@ -110,15 +167,20 @@ def _honor_labels(alert: meta.Meta, services: Sequence[Service], target: Target)
     yield clock.silent("is silent when labels arrive as they are", whole)
 
 
-def _watchdog(alert: meta.Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+def _watchdog(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
     yield _Clock(alert, target).fires("always fires", [])
 
 
-_CASES: dict[str, Callable[[meta.Meta, Sequence[Service], Target], Iterator[dict[str, Any]]]] = {
+_CASES: dict[str, Callable[[Meta, Sequence[Service], Target], Iterator[dict[str, Any]]]] = {
     names.ALERT_DOWN: _down,
     names.ALERT_STALE: _stale,
     names.ALERT_RELOAD_FAILED: _reload_failed,
     names.ALERT_SERIES_DROPPED: _series_dropped,
+    names.ALERT_NO_SERIES: _no_series,
+    names.ALERT_CLOCK_SKEW: _clock_skew,
+    names.ALERT_SLO_ABSENT: _slo_absent,
+    names.ALERT_SLO_BROKEN: _slo_broken,
+    names.ALERT_SLO_IDLE: _slo_idle,
     names.ALERT_HONOR_LABELS: _honor_labels,
     names.ALERT_WATCHDOG: _watchdog,
 }

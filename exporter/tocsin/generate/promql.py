@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from tocsin import names
 
-#: How long an alert is held while Tocsin is down, as the third arm of a tier rule says.
-HOLD_WHILE_DOWN = 3600
+#: How long an alert is held while nobody can tell the tier, as the third arm of a tier rule says.
+HOLD = 3600
 
 _IDENTITY = names.joined(names.BASE_LABELS)
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n"} | {chr(c): f"\\x{c:02x}" for c in (*range(32), 127) if c != 10}
@@ -30,19 +30,22 @@ def firing(alert: str, labels: Mapping[str, str]) -> str:
 
 
 def tier(alert: str, severity: str, signal: Mapping[str, str], least: int) -> str:
-    """The expression of a tier alert: at or above a tier, held while unknown, held for an hour while Tocsin is down.
+    """The expression of a tier alert: at or above a tier, held while unknown, held for an hour while nobody can tell.
 
     `signal` are the labels that name the signal. The three arms: the plain gauge; an alert that fires stays as it was
-    while the tier is -1; it stays for at most an hour while there is no Tocsin at all. None of the last two starts an
-    alert, because both need it to fire already.
+    while the tier is -1; it stays while there is no Tocsin at all, or none that sees the signal (one that was started
+    while the source is away has no tiers to show), until an hour after the last time that one saw it. That time is
+    not moved by a restart, so no number of them holds an alert for ever. None of the last two starts an alert, because
+    both need it to fire already. The value is the tier, or -1.
     """
     level = f"max by ({_IDENTITY}) ({selector(names.metric('severity_level'), signal)})"
     held = firing(alert, {names.SEVERITY: severity, **signal})
-    build = names.own("build_info")
+    stale = selector(names.own("stale"), signal)
     return (
         f"{level} >= {least}\n"
         f"or ({level} == -1\n"
         f"    and on ({_IDENTITY}) {held})\n"
-        f"or (max by ({_IDENTITY}) ({held})\n"
-        f"    and on () (absent({build}) and on () count(last_over_time({build}[{HOLD_WHILE_DOWN // 3600}h]))))"
+        f"or (-max by ({_IDENTITY}) ({held})\n"
+        f"    and on () (absent({names.own('build_info')}) or min({stale}) == 1)\n"
+        f"    and on () min(min_over_time({stale}[{HOLD // 3600}h])) == 0)"
     )

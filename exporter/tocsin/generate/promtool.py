@@ -17,10 +17,12 @@ Labels = Mapping[str, str]
 
 #: What ends a series, as a scrape does that fails or no longer has it.
 ENDS = "stale"
+#: No sample, before the first one or after the end.
+ABSENT = "_"
 
 
 class Run(NamedTuple):
-    """So many samples, each `step` above the one before; a value of :data:`ENDS` ends the series instead."""
+    """So many samples, each `step` above the one before; :data:`ENDS` ends the series, :data:`ABSENT` is none."""
 
     value: float | str
     samples: int = 1
@@ -28,11 +30,14 @@ class Run(NamedTuple):
 
     def text(self) -> str:
         """As promtool reads it."""
+        if self.value == ABSENT:
+            return f"{ABSENT}x{self.samples}"
         if isinstance(self.value, str):
             return self.value
         if self.samples == 1:
             return f"{self.value:.15g}"
-        return f"{self.value:.15g}+{self.step:.15g}x{self.samples - 1}"
+        # Adding zero makes it no negative one.
+        return f"{self.value:.15g}{self.step + 0.0:+.15g}x{self.samples - 1}"
 
 
 Runs = Sequence[Run]
@@ -77,6 +82,6 @@ def case(name: str, scrape: float, series: Sequence[Input], expected: Sequence[F
     }
 
 
-def document(rules: str, evaluation: float, cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A file of tests; `rules` is the tested file as seen from there."""
-    return {"rule_files": [rules], "evaluation_interval": format_duration(evaluation), "tests": list(cases)}
+def document(rules: Sequence[str], evaluation: float, cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A file of tests; `rules` are the tested files as seen from there."""
+    return {"rule_files": list(rules), "evaluation_interval": format_duration(evaluation), "tests": list(cases)}

@@ -43,15 +43,18 @@ def inert(text: str) -> str:
     return text.replace("{", '{{ "{" }}')
 
 
-def link(template: str, alert: str, service: str, signal: str) -> str:
-    """A link of the configuration: {alert}, {service} and {signal} filled in, {resource} left to Prometheus."""
+def link(template: str, alert: str, service: str, signal: str, *, resource: bool = True) -> str:
+    """A link of the configuration: {alert}, {service} and {signal} filled in, {resource} left to Prometheus.
+
+    Of an alert that has no such label nothing is filled in for it.
+    """
     known = {"alert": alert, "service": service, "signal": signal}
     filled = {name: percent_encoded(value, safe="") for name, value in known.items()}
     out = ""
     for text, placeholder, _, _ in string.Formatter().parse(template):
         out += inert(text)
         if placeholder is not None:
-            out += _RESOURCE_IN_URL if placeholder == names.RESOURCE else filled[placeholder]
+            out += filled.get(placeholder, _RESOURCE_IN_URL if resource else "")
     return out
 
 
@@ -60,7 +63,8 @@ def _query(short: str, more: str = "") -> str:
     return f'query (print "{names.metric(short)}{{{more}" $of "}}")'
 
 
-def _number(pipeline: str, unit: str) -> str:
+def number(pipeline: str, unit: str) -> str:
+    """A number as people read it in this unit."""
     function, suffix = _UNITS[unit]
     return f"{{{{ {pipeline} | {function} }}}}{suffix}"
 
@@ -73,7 +77,7 @@ def summary(service: str, signal: str, tier: int) -> str:
 
 def description(signal: Signal, tier: int) -> str:
     """What is known about the resource now, and what to do. While nothing is known it says that."""
-    lines = [_OF, *_now(signal.unit), *_since(tier), *_breach(signal)]
+    lines = [_OF, *_now(signal), *_since(tier), *_breach(signal)]
     # The name of the resource is not written as an argument: what is pasted into a shell must not come from a label.
     lines += [_ADVICE[tier], "`tocsin explain` with the name of the resource says why it has its tier."]
     if about := " ".join(signal.description.split()):
@@ -81,17 +85,21 @@ def description(signal: Signal, tier: int) -> str:
     return "\n".join(lines)
 
 
-def _now(unit: str) -> list[str]:
-    number, zscore = _number(". | first | value", unit), '{{ . | first | value | printf "%.1f" }}'
+def _now(signal: Signal) -> list[str]:
+    found, zscore = number(". | first | value", signal.unit), '{{ . | first | value | printf "%.1f" }}'
+    distance = f"{{{{- with {_query('zscore')} }}}}, {zscore} standard deviations from its baseline{{{{ end }}}}."
+    if signal.detect.seasonal is not None:
+        # The gauge is the distance from the baseline, which need not be what was graded; the band is the season's.
+        distance = '{{- "." }}'
     return [
         f"{{{{ with {_query('value')} -}}}}",
-        f"The value is {number}",
+        f"The value is {found}",
         "{{- else -}}",
         "There is no value at present: Tocsin or its source cannot see it, and until it can the alert stays as it was",
         "{{- end }}",
-        f"{{{{- with {_query('expected_lower')} }}}}, expected {number}{{{{ end }}}}",
-        f"{{{{- with {_query('expected_upper')} }}}} to {number}{{{{ end }}}}",
-        f"{{{{- with {_query('zscore')} }}}}, {zscore} standard deviations from its baseline{{{{ end }}}}.",
+        f"{{{{- with {_query('expected_lower')} }}}}, expected {found}{{{{ end }}}}",
+        f"{{{{- with {_query('expected_upper')} }}}} to {found}{{{{ end }}}}",
+        distance,
     ]
 
 
@@ -106,7 +114,7 @@ def _since(tier: int) -> list[str]:
 def _breach(signal: Signal) -> list[str]:
     if signal.limit is None or signal.forecast is False:
         return []
-    limit = _number(repr(signal.limit), signal.unit)
+    limit = number(repr(signal.limit), signal.unit)
     when = "{{ . | first | value | humanizeTimestamp }}"
     return [
         f"{{{{- with {_query('breach_timestamp_seconds')} }}}}",

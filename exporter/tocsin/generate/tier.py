@@ -9,6 +9,7 @@ from tocsin.config.models import Service, Signal, Target, TierAlert
 from tocsin.config.signals import alert_names
 from tocsin.config.types import format_duration
 from tocsin.generate import promql, templates
+from tocsin.generate.rule import labels as rule_labels
 from tocsin.generate.scales import SCALES
 
 #: Shortest time that an alert fires on after its tier is left.
@@ -52,12 +53,7 @@ class Rule:
     @property
     def labels(self) -> dict[str, str]:
         """Labels that the rule adds."""
-        labels = {names.SEVERITY: self.severity}
-        if self.service.team is not None:
-            labels[names.TEAM] = self.service.team
-        if self.model.page:
-            labels[names.PAGE] = "true"
-        return labels
+        return rule_labels(self.service, self.severity, dimension=self.signal.dimension, page=self.model.page)
 
     @property
     def wait(self) -> float:

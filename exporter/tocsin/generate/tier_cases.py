@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tocsin import names
 from tocsin.config.models import Service, Target
-from tocsin.generate.promql import HOLD_WHILE_DOWN
-from tocsin.generate.promtool import ENDS, Fires, Input, Labels, Run, case
+from tocsin.generate.promql import HOLD
+from tocsin.generate.promtool import ABSENT, ENDS, Fires, Input, Labels, Run, case
 from tocsin.generate.tier import Rule, rules_of
 
 #: A label value as awkward as somebody will once send.
@@ -15,6 +16,10 @@ AWKWARD = 'grand "piano" \\ {{ $labels.signal }}'
 
 LEVEL = names.metric("severity_level")
 BUILD = names.own("build_info")
+STALE = names.own("stale")
+
+#: Labels of the scrape, of which no alert has any; those of another Tocsin.
+_SCRAPED, _ELSEWHERE = {"instance": "a"}, {"instance": "b"}
 
 Part = tuple[list[Input], list[Fires]]
 
@@ -34,7 +39,11 @@ def cases(service: Service, target: Target) -> Iterator[dict[str, Any]]:
             yield _case(target, f"{level}: fires after its grades or its time, not earlier", waiting)
         yield _case(target, f"{level}: holds while the tier is unknown, which starts none", [c.unknown() for c in same])
     if clocks:
-        yield _case(target, "all: what fires is held for an hour while Tocsin is down", [_down(clocks, target)])
+        every = _Every(clocks, target)
+        yield _case(target, "all: what fires is held for an hour while Tocsin is down", [every.down()])
+        yield _case(target, "all: ... and no longer if restarted while the source is away", [every.restarted()])
+        yield _case(target, "all: ... and until a grade after a restart ends it", [every.graded_again()])
+        yield _case(target, "all: a second Tocsin that sees nothing holds nothing", [every.replica()])
 
 
 def _case(target: Target, name: str, parts: Sequence[Part]) -> dict[str, Any]:
@@ -47,8 +56,8 @@ def _series(rule: Rule, resource: str, *runs: tuple[float, int]) -> Input:
     return Input(LEVEL, {**rule.matchers, names.RESOURCE: resource}, [Run(*run) for run in runs])
 
 
-def _ending(series: Input) -> Input:
-    return Input(series.metric, series.labels, [*series.runs, Run(ENDS)])
+def _then(series: Input, more: Sequence[Run]) -> Input:
+    return replace(series, runs=[*series.runs, *more])
 
 
 def _instance(rule: Rule, resource: str) -> Labels:
@@ -110,20 +119,88 @@ class _Clock:
         return series, expected
 
 
-def _down(clocks: Sequence[_Clock], target: Target) -> Part:
-    """All alerts of a service at once: a signal's are fired by the same series."""
-    scrape, evaluation = target.scrape_interval, target.evaluation_interval
-    alive = max(clock.many for clock in clocks) + 1
-    series = [Input(BUILD, {}, [Run(1, alive), Run(ENDS)])]
-    for clock in {clock.rule.signal_name: clock for clock in clocks}.values():
-        series.append(_ending(_series(clock.rule, "held", (4, alive))))
-        few = min(other.few for other in clocks if other.rule.signal_name == clock.rule.signal_name)
-        if few:
-            series.append(_ending(_series(clock.rule, "pending", (0, alive - few), (4, few))))
-    stop = alive * scrape
-    late = math.floor((stop + HOLD_WHILE_DOWN - 2 * scrape) / evaluation) * evaluation
-    expected = [Fires(clock.rule.name, late, [_instance(clock.rule, "held")]) for clock in clocks]
-    for clock in clocks:
-        over = clock.evaluated(stop + HOLD_WHILE_DOWN + clock.rule.keep + 2 * evaluation)
-        expected.append(Fires(clock.rule.name, over))
-    return series, expected
+class _Every:
+    """Tests of all alerts of a service at once, because those of one signal are fired by the same series.
+
+    Tocsin grades for `alive` samples, which fires every alert. Where it is restarted it is away for `gap` samples, so
+    that an evaluation falls into them.
+    """
+
+    def __init__(self, clocks: Sequence[_Clock], target: Target) -> None:
+        self.clocks = clocks
+        self.scrape, self.evaluation = target.scrape_interval, target.evaluation_interval
+        self.alive = max(clock.many for clock in clocks) + 1
+        self.gap = math.ceil(2 * self.evaluation / self.scrape) + 1
+        self.stop = self.alive * self.scrape
+
+    def _inputs(self, then: Sequence[Run], stale: Sequence[Run], up: Sequence[Run]) -> list[Input]:
+        """What one Tocsin shows; each argument is what follows the samples that fire: tiers, stale, build_info."""
+        series = [Input(BUILD, _SCRAPED, [Run(1, self.alive), *up])]
+        for clock in {clock.rule.signal_name: clock for clock in self.clocks}.values():
+            rule = clock.rule
+            series.append(_then(_series(rule, "held", (4, self.alive)), then))
+            few = min(other.few for other in self.clocks if other.rule.signal_name == rule.signal_name)
+            if few:
+                series.append(_then(_series(rule, "pending", (0, self.alive - few), (4, few)), then))
+            series.append(Input(STALE, {**rule.matchers, **_SCRAPED}, [Run(0, self.alive), *stale]))
+        return series
+
+    def _fires(self, at: float) -> list[Fires]:
+        return [Fires(clock.rule.name, at, [_instance(clock.rule, "held")]) for clock in self.clocks]
+
+    def _an_hour(self) -> list[Fires]:
+        """They fire shortly before the hour is over, and no more when `keep_firing_for` has passed too."""
+        late = math.floor((self.stop + HOLD - 2 * self.scrape) / self.evaluation) * self.evaluation
+        return self._fires(late) + [Fires(clock.rule.name, self._over(clock)) for clock in self.clocks]
+
+    def _over(self, clock: _Clock) -> int:
+        return clock.evaluated(self.stop + HOLD + clock.rule.keep + 2 * self.evaluation)
+
+    def down(self) -> Part:
+        """Tocsin goes and does not come back."""
+        end = [Run(ENDS)]
+        return self._inputs(end, end, end), self._an_hour()
+
+    def restarted(self) -> Part:
+        """Restarted elsewhere, and after a while so often that `keep_firing_for` never passes in between."""
+        often = max(1, math.floor(min(clock.rule.keep for clock in self.clocks) / 2 / self.scrape))
+        samples = math.ceil(max(map(self._over, self.clocks)) / self.scrape)
+        ups = [HOLD // 2 // self.scrape]
+        while self.alive + sum(ups) + len(ups) * self.gap < samples:
+            ups.append(often)
+        gap, end = Run(ABSENT, self.gap - 1), [Run(ENDS)]
+        phases = [Run(ABSENT, self.alive), *(run for up in ups for run in (*end, gap, Run(1, up)))]
+        series = self._inputs(end, end, end)
+        return [*series, Input(BUILD, _ELSEWHERE, phases), *self._stale(phases)], self._an_hour()
+
+    def graded_again(self) -> Part:
+        """After the restart nothing is seen for longer than `keep_firing_for`, then all is normal."""
+        longest = max(clock.rule.keep for clock in self.clocks) + 3 * self.evaluation
+        away = math.ceil(min(longest, HOLD / 2) / self.scrape) + 1
+        normal = Run(0, math.ceil(longest / self.scrape) + 3)
+        gap = [Run(ENDS), Run(ABSENT, self.gap - 1)]
+        series = self._inputs(
+            [*gap, Run(ABSENT, away), normal], [*gap, Run(1, away), normal], [*gap, Run(1, away + normal.samples)]
+        )
+        return series, self._resolve((self.alive + self.gap + away) * self.scrape)
+
+    def replica(self) -> Part:
+        """One of two has never seen anything; the other sees that all is normal."""
+        samples = math.ceil((max(clock.rule.keep for clock in self.clocks) + 3 * self.evaluation) / self.scrape) + 3
+        series = self._inputs([Run(0, samples)], [Run(0, samples)], [Run(1, samples)])
+        return [*series, *self._stale([Run(1, self.alive + samples)])], self._resolve(self.stop)
+
+    def _stale(self, runs: Sequence[Run]) -> list[Input]:
+        """How a Tocsin elsewhere sees each signal."""
+        signals = {clock.rule.signal_name: clock.rule.matchers for clock in self.clocks}
+        return [Input(STALE, {**matchers, **_ELSEWHERE}, runs) for matchers in signals.values()]
+
+    def _resolve(self, normal: float) -> list[Fires]:
+        """They fire before the time of the first normal grade and as long after it as they are kept."""
+        ends = math.ceil(normal / self.evaluation) * self.evaluation
+        expected = self._fires(ends - self.evaluation)
+        for clock in self.clocks:
+            over = ends + clock.evaluated(clock.rule.keep)
+            expected.append(Fires(clock.rule.name, over - self.evaluation, [_instance(clock.rule, "held")]))
+            expected.append(Fires(clock.rule.name, over))
+        return expected

@@ -19,7 +19,7 @@ more often than it is read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import msgspec
 import numpy as np
@@ -31,34 +31,34 @@ Floats = npt.NDArray[np.float64]
 
 #: Prometheus keeps time in milliseconds; what is off the grid by no more is rounding.
 GRID_TOLERANCE = 0.0015
+#: A byte that JSON has nowhere.
+_BETWEEN = b"\0"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vector:
     """One instant: ``values[i]`` (NaN and infinities as they came) belongs to the series ``metrics[i]``.
 
-    ``t`` is the evaluation time that was asked for, ``metrics`` the raw JSON of each label object in the order of the
+    ``t`` is the evaluation time that was asked for, ``labels`` the raw JSON of each label object in the order of the
     answer. ``histograms`` counts series that had a native histogram instead of a value; they are left out.
     """
 
     t: float
-    labels: Sequence[bytes | msgspec.Raw]
+    labels: InitVar[Sequence[bytes | msgspec.Raw]]
     values: Floats
     warnings: tuple[str, ...] = ()
     histograms: int = 0
-    _key: list[bytes] = field(default_factory=list, init=False, repr=False)
+    #: All label objects in one: equal keys mean the same series in the same order.
+    key: bytes = field(init=False, repr=False)
+
+    def __post_init__(self, labels: Sequence[bytes | msgspec.Raw]) -> None:
+        # Nothing of the answer is kept but this: raw labels would keep all of its bytes.
+        object.__setattr__(self, "key", _BETWEEN.join(labels))
 
     @property
     def metrics(self) -> list[bytes]:
         """Each label object; made when asked for, because while nothing comes or goes only the key is needed."""
-        return [bytes(label) for label in self.labels]
-
-    @property
-    def key(self) -> bytes:
-        """All label objects in one: equal keys mean the same series in the same order."""
-        if not self._key:
-            self._key.append(b"\n".join(self.labels))
-        return self._key[0]
+        return self.key.split(_BETWEEN) if self.key else []
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,14 @@ that selector's timestamp too, and a time that did not move is a gap.
 identity of their resource, of which the name is never a part.
 """
 
+from collections.abc import Iterator
+from typing import Literal
+
 import promql_parser as promql
+
+#: Why no sample time can be asked for: the expression is not understood, looks over a range, at a fixed time, at
+#: several selectors, aggregates, may find several names, computes with its selector, or has none.
+Unstamped = Literal["unknown", "range", "fixed", "many", "aggregate", "names", "computed", "nothing"]
 
 
 def timestamp_expr(expr: str) -> str | None:
@@ -24,6 +31,42 @@ def timestamp_expr(expr: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     return None if selector is None else f"timestamp({selector.prettify()})"
+
+
+def why_unstamped(expr: str) -> Unstamped | None:
+    """Why :func:`timestamp_expr` has no answer for an expression; None where it has one."""
+    if timestamp_expr(expr) is not None:
+        return None
+    try:
+        nodes = list(_nodes(promql.parse(expr)))
+    except (ValueError, RecursionError):
+        return "unknown"
+    selectors = [node for node in nodes if isinstance(node, promql.VectorSelector)]
+    # The first that holds: a range decides for how long old samples count, whatever is done with them later.
+    reasons: tuple[tuple[Unstamped, bool], ...] = (
+        ("range", any(isinstance(node, promql.MatrixSelector | promql.SubqueryExpr) for node in nodes)),
+        ("nothing", not selectors),
+        ("many", len(selectors) > 1),
+        ("fixed", any(node.at is not None for node in selectors)),
+        ("aggregate", any(isinstance(node, promql.AggregateExpr) for node in nodes)),
+        ("names", not all(map(_one_name, selectors))),
+    )
+    return next((reason for reason, holds in reasons if holds), "computed")
+
+
+def _nodes(node: promql.Expr) -> Iterator[promql.Expr]:
+    """The node and everything inside it."""
+    stack = [node]
+    while stack:
+        yield (node := stack.pop())
+        if isinstance(node, promql.BinaryExpr):
+            stack += [node.lhs, node.rhs]
+        elif isinstance(node, promql.Call):
+            stack += node.args
+        elif isinstance(node, promql.AggregateExpr):
+            stack += [inner for inner in (node.expr, node.param) if inner is not None]
+        elif isinstance(node, promql.ParenExpr | promql.UnaryExpr | promql.SubqueryExpr):
+            stack.append(node.expr)
 
 
 def _selector(node: promql.Expr) -> promql.VectorSelector | None:

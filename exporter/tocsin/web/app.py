@@ -16,17 +16,34 @@ from aiohttp import web
 
 from tocsin import __version__
 from tocsin.core.explain import explain, instant, show
-from tocsin.core.snapshot import Sight, Snapshot
+from tocsin.core.explain_slo import explain as explain_slo
+from tocsin.core.snapshot import Missed, Sight, SignalView, Snapshot
 from tocsin.metrics import OPENMETRICS, TEXT
 from tocsin.respond.intake import Intake, Malformed
 from tocsin.telemetry import Telemetry
 from tocsin.web.auth import Caller, authorize
+from tocsin.web.negotiate import wants_openmetrics
 from tocsin.web.security import basic_auth
 
 #: Largest body of a webhook; Alertmanager's notifications of 1,000 alerts are about 1 MB.
 MAX_WEBHOOK = 8 * 2**20
 WEBHOOK = "/api/v2/webhook"
 _WORST = 10
+#: Why a cycle gave no grade, by its outcome.
+_REASONS = {
+    "timeout": "the source takes too long to answer",
+    "unavailable": "the source is overloaded or not up",
+    "connection": "the source cannot be reached",
+    "unauthorized": "the source refuses the credentials",
+    "redirect": "the source sends elsewhere: is there a login page in front?",
+    "bad_query": "the source refuses the expression",
+    "bad_response": "what answers is not the API of a Prometheus",
+    "too_large": "the answer is too large",
+    "too_many_samples": "the query touches too much data",
+    "internal": "the source has failed",
+    "internal_error": "Tocsin has failed",
+    "clock_went_back": "the clock went back",
+}
 #: In Accept-Encoding: gzip, unless it is given the weight 0.
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
 
@@ -102,7 +119,7 @@ async def _metrics(request: web.Request) -> web.StreamResponse:
     """
     if not request.app[PROGRAM].ready():
         return web.Response(status=503, text="Tocsin is starting: not every signal has been evaluated once.\n")
-    openmetrics = "application/openmetrics-text" in request.headers.get("Accept", "")
+    openmetrics = wants_openmetrics(",".join(request.headers.getall("Accept", ())))
     chunks = request.app[PROGRAM].page(openmetrics)
     headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT}
     if _GZIP.search(request.headers.get("Accept-Encoding", "")) and not _loopback(request):
@@ -159,20 +176,43 @@ async def _index(request: web.Request) -> web.Response:
         resources=sum(int(view.live.sum()) for view in snapshot.signals),
         arrivals=program.intake.latest()[:_WORST],
         ready=program.ready(),
-        empty=[view for view in snapshot.signals if view.sight is Sight.CLEAR and not view.live.any()],
-        blind=[view for view in snapshot.signals if view.sight is not Sight.CLEAR],
+        unseen=list(_unseen(snapshot)),
+        signals=len(snapshot.signals) + sum(not missed.graded for missed in snapshot.missed),
         prefix=request.path.rstrip("/"),
     )
     return web.Response(text=text, content_type="text/html")
 
 
+def _unseen(snapshot: Snapshot) -> Iterator[tuple[str, str, str, str]]:
+    """Signals of which there is nothing to see: service/signal, since when, why, the expression if that is at fault."""
+    reasons = {(missed.service, missed.signal): missed.reason for missed in snapshot.missed}
+    shown: list[Missed | SignalView] = [missed for missed in snapshot.missed if not missed.graded]
+    for one in shown + list(snapshot.signals):
+        reason = reasons.get((one.service, one.signal))
+        why = f"{_REASONS.get(reason, reason)} ({reason})" if reason else "its evaluation has not ended"
+        at_fault = reason == "bad_query"
+        if isinstance(one, Missed):
+            since = "never graded since the start"
+        elif one.sight is not Sight.CLEAR:
+            since = f"no grade since {instant(one.grades.t)}"
+        elif not one.live.any():
+            since, why, at_fault = "no series", "is the expression right?", True
+        else:
+            continue
+        yield f"{one.service}/{one.signal}", since, why, one.expr if at_fault else ""
+
+
 async def _explain(request: web.Request) -> web.Response:
-    """Explain every resource of that name, as JSON; 404 with near names when there is none."""
-    query = request.query
+    """Explain every resource or SLO of that name, as JSON; 404 with near names when there is none."""
+    query, snapshot = request.query, request.app[PROGRAM].snapshot()
+    if slo := query.get("slo"):
+        budgets = snapshot.find_slo(slo, service=query.get("service"))
+        if not budgets:
+            return _json({"error": f"no SLO {slo!r}", "near": snapshot.near_slo(slo)}, 404)
+        return _json([explain_slo(view).as_dict() for view in budgets])
     resource = query.get("resource")
     if not resource:
-        return _json({"error": "found no parameter resource, expected the name of one"}, 400)
-    snapshot = request.app[PROGRAM].snapshot()
+        return _json({"error": "found no parameter resource or slo, expected the name of one"}, 400)
     found = snapshot.find(resource, service=query.get("service"), signal=query.get("signal"))
     if not found:
         return _json({"error": f"no resource {resource!r}", "near": snapshot.near(resource)}, 404)

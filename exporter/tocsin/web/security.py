@@ -9,12 +9,16 @@ import secrets
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 
 import bcrypt
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from tocsin.config.models import TlsServer
+
+log = structlog.get_logger(__name__)
 
 #: Checked against when a user is unknown, so that it takes as long as for a known one.
 _NOBODY = bcrypt.hashpw(b"nobody", bcrypt.gensalt(10)).decode()
@@ -22,14 +26,70 @@ _ASK = {"WWW-Authenticate": 'Basic realm="tocsin"'}
 
 
 def tls_context(model: TlsServer) -> ssl.SSLContext:
-    """The server side; raises OSError (ssl.SSLError is one) for files that cannot be used."""
+    """The server side; raises OSError (ssl.SSLError is one) for files that cannot be used.
+
+    The files are read again when they change: each handshake looks, as those of the Prometheus exporters do.
+    """
+    files = _Files(model)
+    context = files.context
+
+    def renew(connection: ssl.SSLObject, _name: str, _context: ssl.SSLContext) -> None:
+        connection.context = files.newest()
+
+    # Called for every handshake, whether or not the client names a server.
+    context.sni_callback = renew
+    return context
+
+
+class _Files:
+    """The context of the certificate files as they are; files that cannot be used leave the old one in force.
+
+    Each time a whole new context, because one whose certificate was loaded and whose key does not fit is of no use.
+    """
+
+    def __init__(self, model: TlsServer) -> None:
+        self._model, self._seen = model, _signature(model)
+        self._refused = self._seen
+        self.context = _context(model)
+
+    def newest(self) -> ssl.SSLContext:
+        seen = _signature(self._model)
+        if seen != self._seen:
+            try:
+                self.context = _context(self._model)
+            except OSError as error:
+                # Once for each state of the files: they are tried again with every handshake until they fit.
+                if seen != self._refused:
+                    log.warning("certificate files cannot be used, the old ones stay", reason=str(error))
+                self._refused = seen
+            else:
+                self._seen = seen
+                log.info("certificate files were read again", cert_file=self._model.cert_file)
+        return self.context
+
+
+def _context(model: TlsServer) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if model.min_version == "TLS13" else ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(model.cert_file, model.key_file)
+    # With a password that is given, though empty, nobody is asked for one at a terminal.
+    context.load_cert_chain(model.cert_file, model.key_file, password="")
     if model.client_ca_file is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(model.client_ca_file)
     return context
+
+
+def _signature(model: TlsServer) -> tuple[tuple[int, int, int] | None, ...]:
+    """What changes when a file does; None for one that is not there."""
+
+    def of(path: str) -> tuple[int, int, int] | None:
+        try:
+            stat = Path(path).stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+    return tuple(of(path) for path in (model.cert_file, model.key_file, model.client_ca_file) if path is not None)
 
 
 def _credentials(header: str) -> tuple[str, str]:

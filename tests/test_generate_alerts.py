@@ -1,0 +1,364 @@
+"""Alerts on values: their rules, and tests of them that promtool passes and a wrong rule does not."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from generated import passes, process, promtool, service, write
+from test_generate_rules import HOSTILE
+from tocsin.config.models import Service
+from tocsin.generate import alerts, rules
+from tocsin.generate.alerts import trials
+from tocsin.generate.alerts.alert import Context
+
+LOAD = {"expr": "load_ratio", "by": ["node"], "unit": "ratio", "limit": 1.0, "forecast": {"horizon": "24h"}}
+SIGNALS = {"load": {**LOAD, "step": "30m", "dimension": "capacity", "alert": {}}}
+
+
+def shop(**more: Any) -> Service:
+    return service(signals=SIGNALS, **more)
+
+
+def made(service: Service, **target: Any) -> dict[str, dict[str, Any]]:
+    """All rules of the service by name."""
+    files = rules.files(process(target=target) if target else process(), [service])
+    return {one["alert"]: one for group in files["rules/shop.yml"]["groups"] for one in group["rules"]}
+
+
+def only(service: Service, **target: Any) -> dict[str, Any]:
+    (found,) = made(service, **target).values()
+    return found
+
+
+def threshold(**more: Any) -> dict[str, Any]:
+    return only(shop(thresholds={"cpu": {"expr": "cpu_ratio", **more}}))
+
+
+def test_a_threshold_up_is_the_maximum_above_a_bound_and_one_down_the_minimum_below_it() -> None:
+    assert threshold(warning=0.8, by=["node"])["expr"] == (
+        'label_join(max by (node) (cpu_ratio), "resource", "/", "node") > 0.8'
+    )
+    assert threshold(critical=60, direction="down", by=["resource"])["expr"] == "min by (resource) (cpu_ratio) < 60"
+
+
+def test_by_nothing_there_is_one_alert() -> None:
+    assert threshold(warning=1e20, by=[])["expr"] == "max(cpu_ratio) > 1e+20"
+
+
+def test_several_labels_are_joined_in_their_order() -> None:
+    assert threshold(warning=1, by=["node", "disk"])["expr"] == (
+        'label_join(max by (node, disk) (cpu_ratio), "resource", "/", "node", "disk") > 1'
+    )
+
+
+def test_without_by_no_label_of_replicas_is_left_and_none_that_the_alert_sets() -> None:
+    alert = only(shop(team="keys", thresholds={"cpu": {"expr": "cpu_ratio", "warning": 1}}))
+    dropped = "job, replica, prometheus_replica, severity, team, tocsin_service, signal"
+    assert alert["expr"] == f"max without ({dropped}) (cpu_ratio) > 1"
+
+
+def test_a_label_that_the_alert_sets_itself_is_kept_under_another_name() -> None:
+    assert threshold(warning=1, by=["severity"])["expr"] == (
+        'label_join(label_join(max by (severity) (cpu_ratio), "tocsin_severity", "", "severity"), '
+        '"resource", "/", "severity") > 1'
+    )
+
+
+def test_a_comment_in_an_expression_swallows_nothing() -> None:
+    assert threshold(warning=1, by=[], expr="cpu_ratio # of all\n")["expr"] == "max(\ncpu_ratio # of all\n) > 1"
+
+
+def test_the_threshold_of_a_signal_takes_its_expression_labels_unit_and_dimension() -> None:
+    alert = only(shop(thresholds={"full": {"signal": "load", "critical": 0.95}}))
+    assert alert["expr"] == 'label_join(max by (node) (load_ratio), "resource", "/", "node") > 0.95'
+    assert alert["labels"] == {
+        "severity": "4",
+        "dimension": "capacity",
+        "tocsin_service": "shop",
+        "signal": "load",
+    }
+    assert alert["annotations"]["summary"] == (
+        "full of {{ $labels.resource }} (shop) is above {{ 0.95 | humanizePercentage }}: "
+        "{{ $value | humanizePercentage }}"
+    )
+
+
+def test_what_the_threshold_says_wins() -> None:
+    model = {"signal": "load", "by": ["disk"], "unit": "count", "dimension": "disks", "severity": "sev1", "page": True}
+    alert = only(shop(team="keys", thresholds={"full": {**model, "warning": 1, "for": "0s", "keep_firing_for": "9m"}}))
+    assert alert["expr"].startswith("label_join(max by (disk) (load_ratio)")
+    assert alert["labels"] == {
+        "severity": "sev1",
+        "team": "keys",
+        "dimension": "disks",
+        "page": "true",
+        "tocsin_service": "shop",
+        "signal": "load",
+    }
+    assert ("for" in alert, alert["keep_firing_for"]) == (False, "9m")
+
+
+def test_warning_and_critical_are_two_alerts_in_one_group() -> None:
+    model = {"expr": "cpu_ratio", "warning": 0.8, "critical": 0.95}
+    one = shop(
+        severity="P0-P3", thresholds={"cpu": model, "mem": {**model, "name": "Mem"}, "io": {"expr": "x", "warning": 1}}
+    )
+    groups = rules.files(process(), [one])["rules/shop.yml"]["groups"]
+    assert [(group["name"], [rule["alert"] for rule in group["rules"]]) for group in groups] == [
+        ("tocsin-shop-threshold-cpu", ["ShopCpuWarning", "ShopCpuCritical"]),
+        ("tocsin-shop-threshold-mem", ["MemWarning", "MemCritical"]),
+        ("tocsin-shop-threshold-io", ["ShopIo"]),
+    ]
+    assert [rule["labels"]["severity"] for rule in groups[0]["rules"]] == ["P2", "P0"]
+    assert [rule["for"] for rule in groups[0]["rules"]] == ["5m", "5m"]
+
+
+def test_a_signal_that_is_called_like_a_group_does_not_clash() -> None:
+    one = service(signals={"threshold-cpu": {}}, thresholds={"cpu": {"expr": "x", "warning": 1}})
+    groups = rules.files(process(), [one])["rules/shop.yml"]["groups"]
+    assert [group["name"] for group in groups] == ["tocsin-shop-threshold-cpu", "tocsin-shop-threshold-cpu-2"]
+
+
+def test_the_description_has_what_was_found_what_is_allowed_and_what_is_aimed_at() -> None:
+    text = threshold(warning=0.25, unit="seconds", target=0.2, by=["node"])["annotations"]["description"]
+    assert text == (
+        "The value is {{ $value | humanizeDuration }}; "
+        "it has been above {{ 0.25 | humanizeDuration }} for at least 5m.\n"
+        "The aim is {{ 0.2 | humanizeDuration }}."
+    )
+
+
+def test_texts_and_the_runbook_of_the_configuration_win() -> None:
+    one = shop(
+        links={"runbook": "https://w/{alert}", "logs": "https://l/{signal}/{resource}"},
+        thresholds={
+            "cpu": {"expr": "x", "by": [], "warning": 1, "summary": "{{ $value }}", "runbook": "https://r/{service}"}
+        },
+    )
+    annotations = only(one)["annotations"]
+    assert annotations["summary"] == "{{ $value }}"
+    assert (annotations["runbook_url"], annotations["logs_url"]) == ("https://r/shop", "https://l/cpu/")
+
+
+def test_absence_has_no_label_but_the_alert_s_own() -> None:
+    alert = only(shop(absent=[{"name": "Gone", "expr": 'x{job="a"}', "level": "page", "for": "10m"}]))
+    assert (alert["alert"], alert["expr"], alert["for"]) == ("Gone", 'max(absent(x{job="a"}))', "10m")
+    assert alert["labels"] == {"severity": "4", "tocsin_service": "shop"}
+
+
+def test_absence_with_zero_is_one_alert_for_both() -> None:
+    alert = only(shop(absent=[{"name": "Gone", "expr": "rate(x[5m])", "zero": True}]))
+    assert alert["expr"] == "max(absent(rate(x[5m])))\nor max(abs(rate(x[5m]))) == 0"
+
+
+def test_a_change_is_a_share_of_what_was() -> None:
+    model = {"name": "Jump", "signal": "load", "over": "1h", "rise": "50%", "fall": "30%"}
+    alert = only(shop(rate_of_change=[model]), evaluation_interval="30s")
+    past = "last_over_time((max by (node) (load_ratio))[30s:30s] offset 1h)"
+    change = f'label_join((max by (node) (load_ratio) - {past})\n/ (abs({past}) > 0), "resource", "/", "node")'
+    assert alert["expr"] == f"{change} >= 0.5\nor {change} <= -0.3"
+    assert alert["for"] == "5m"
+    assert alert["labels"]["signal"] == "load"
+
+
+@pytest.mark.parametrize(("over", "wait"), [("1h", "5m"), ("10m", "5m"), ("4m", "2m"), ("61s", "30s")])
+def test_a_change_waits_for_no_more_than_half_of_its_time(over: str, wait: str) -> None:
+    alert = only(shop(rate_of_change=[{"name": "Jump", "expr": "x", "over": over, "fall": 0.5}]))
+    assert alert["for"] == wait
+    assert "signal" not in alert["labels"]
+
+
+def test_a_breach_fires_before_the_limit_and_beyond_it() -> None:
+    alert = only(shop(forecast_breach=[{"name": "Full", "signal": "load", "within": "12h"}]))
+    of = 'tocsin_service="shop", signal="load"'
+    assert alert["expr"] == (
+        f"min by (tocsin_service, signal, resource) (tocsin_breach_timestamp_seconds{{{of}}}) - time() <= 43200\n"
+        f'or 0 * max by (tocsin_service, signal, resource) (tocsin_no_breach{{{of}, reason="already_breached"}})'
+    )
+    assert (alert["for"], alert["keep_firing_for"]) == ("15m", "15m")
+    assert alert["labels"]["dimension"] == "capacity"
+
+
+def test_an_expression_fires_as_it_is() -> None:
+    alert = only(shop(alerts=[{"name": "Down", "expr": "up == 0", "by": ["instance"], "keep_firing_for": "1m"}]))
+    assert alert["expr"] == 'label_join(max by (instance) (up == 0), "resource", "/", "instance")'
+    assert ("for" in alert, alert["keep_firing_for"]) == (False, "1m")
+
+
+RATE = 'sum by (svc) (rate(requests_total{code=~"5.."}[5m])) / sum by (svc) (rate(requests_total[5m]))'
+MANY: dict[str, Any] = {
+    "thresholds": {
+        "cpu": {
+            "expr": '1 - avg by (node) (rate(cpu{mode="idle"}[5m]))',
+            "by": ["node"],
+            "warning": 0.8,
+            "critical": 0.95,
+        },
+        "p95": {"expr": "histogram_quantile(0.95, sum by (le) (rate(x_bucket[5m])))", "critical": 0.25},
+        "hit rate": {
+            "expr": "sum(rate(h[5m])) / (sum(rate(h[5m])) + sum(rate(m[5m])))",
+            "direction": "down",
+            "critical": 0.6,
+        },
+        "load": {"signal": "load", "warning": 0.5, "for": "1m", "keep_firing_for": "5m"},
+        "errors": {"expr": RATE, "by": ["svc"], "warning": 0.01, "critical": 0.05},
+        "age": {"expr": "time() - backup_timestamp", "by": [], "critical": 86400},
+        "replicas": {"expr": "count by (app) (replica_up)", "by": ["app"], "warning": 2, "direction": "down"},
+        "conn": {"expr": "pg_conn", "by": ["instance", "severity"], "critical": 90, "for": "0s"},
+    },
+    "absent": [
+        {"name": "Gone", "expr": "gone{job='a'}"},
+        {"name": "Zero", "expr": "sum(increase(signups_total[15m]))", "zero": True},
+        {"name": "Never", "expr": "vector(1)"},
+    ],
+    "rate_of_change": [
+        {"name": "Jump", "signal": "load", "over": "20m", "rise": "50%", "fall": "30%"},
+        {"name": "Drop", "expr": "sum(rate(q[2m]))", "over": "20m", "fall": "100%"},
+    ],
+    "forecast_breach": [{"name": "Full", "signal": "load", "within": "12h"}],
+    "alerts": [
+        {"name": "Down", "expr": "up == 0", "by": ["instance"], "level": "critical", "for": "2m"},
+        {"name": "Lag", "expr": "lag > 30 and on (node) b < 3", "keep_firing_for": "10m"},
+        {"name": "Quiet", "expr": "absent(up{job='x'})"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {},
+        {"scrape_interval": "1m", "evaluation_interval": "15s"},
+        {"scrape_interval": "7s", "evaluation_interval": "11s"},
+    ],
+)
+def test_the_generated_tests_pass_whatever_the_intervals(tmp_path: Path, target: dict[str, str]) -> None:
+    passes(tmp_path, rules.files(process(target=target), [shop(team="keys", **MANY)]))
+
+
+def test_only_what_nobody_knows_how_to_feed_is_tested_on_a_plain_series() -> None:
+    one = shop(**MANY)
+    context = Context(one, process())
+    unknown = [alert.name for alert in alerts.made(one, process()) if not trials.is_fed(alert, context)]
+    assert unknown == ["ShopReplicas", "Never"]
+    files = rules.files(process(), [one])
+    copies = [rule for group in files["rules/tests/stand-ins/shop.yml"]["groups"] for rule in group["rules"]]
+    assert [(rule["alert"], rule["expr"]) for rule in copies] == [
+        ("ShopReplicas", 'label_join(min by (app) (stand_in{alert="ShopReplicas"}), "resource", "/", "app") < 2'),
+        ("Never", 'max(absent(stand_in{alert="Never"}))'),
+    ]
+    assert files["rules/tests/shop.yml"]["rule_files"] == ["../shop.yml", "stand-ins/shop.yml"]
+    named = [test["name"] for test in files["rules/tests/shop.yml"]["tests"]]
+    assert "fires beyond its bound, on a plain series instead of its expression: ShopReplicas" in named
+
+
+def test_without_such_an_alert_there_is_no_file_of_copies() -> None:
+    files = rules.files(process(), [shop(alerts=[{"name": "Down", "expr": "up == 0"}])])
+    assert list(files) == ["rules/shop.yml", "rules/tests/shop.yml", "rules/tocsin.yml", "rules/tests/tocsin.yml"]
+
+
+#: Alert, key, what is there, what is there instead.
+BREAKS = {
+    "a lower bound": ("ShopLoad", "expr", "> 0.5", "> 0.4999"),
+    "a higher bound": ("ShopLoad", "expr", "> 0.5", "> 0.501"),
+    "the bound itself": ("ShopLoad", "expr", "> 0.5", ">= 0.5"),
+    "the other side": ("ShopHitRate", "expr", "< 0.6", "> 0.6"),
+    "a bound of a rate": ("ShopErrorsCritical", "expr", "> 0.05", "> 0.0501"),
+    "another quantile": ("ShopP95", "expr", "0.95,", "0.96,"),
+    "a scrape label": ("ShopLoad", "expr", "by (node)", "by (node, instance)"),
+    "no resource": ("ShopLoad", "expr", '"resource", "/", "node"', '"other", "/", "node"'),
+    "fires too early": ("ShopLoad", "for", "1m", "45s"),
+    "fires too late": ("ShopLoad", "for", "1m", "75s"),
+    "kept too long": ("ShopLoad", "keep_firing_for", "5m", "6m"),
+    "kept too short": ("ShopLoad", "keep_firing_for", "5m", "4m"),
+    "absence of another": ("Gone", "expr", "gone", "gone_too"),
+    "zero does not count": ("Zero", "expr", "== 0", "== 1"),
+    "absence does not count": ("Zero", "expr", "absent", "sum"),
+    "a smaller rise": ("Jump", "expr", ">= 0.5", ">= 0.4999"),
+    "a larger rise": ("Jump", "expr", ">= 0.5", ">= 0.501"),
+    "a smaller fall": ("Jump", "expr", "<= -0.3", "<= -0.2999"),
+    "another past": ("Jump", "expr", "offset 20m", "offset 1m"),
+    "any past": ("Drop", "expr", "<= -1", "<= 1"),
+    "breach later": ("Full", "expr", "43200", "43201"),
+    "breach sooner": ("Full", "expr", "43200", "43199"),
+    "a passed limit is none": ("Full", "expr", "already_breached", "stale"),
+    "a condition that is always true": ("Down", "expr", "== 0", ">= 0"),
+    "half of a condition": ("Lag", "expr", "lag > 30 and on (node) b < 3", "lag > 29"),
+}
+
+
+@pytest.fixture(scope="module")
+def many() -> dict[str, dict[str, Any]]:
+    # Expanding the texts of each alert at each evaluation is most of what promtool would do.
+    return rules.files(process(), [shop(**MANY)])
+
+
+@pytest.mark.parametrize("change", BREAKS)
+def test_the_generated_tests_fail_when_a_rule_is_wrong(
+    many: dict[str, dict[str, Any]], tmp_path: Path, change: str
+) -> None:
+    name, key, old, new = BREAKS[change]
+    data = deepcopy(many)
+    found = [one for group in data["rules/shop.yml"]["groups"] for one in group["rules"] if one["alert"] == name]
+    assert old in found[0][key]
+    found[0][key] = found[0][key].replace(old, new)
+    data["rules/shop.yml"]["groups"] = [{"name": "one", "interval": "15s", "rules": found}]
+    tests = data["rules/tests/shop.yml"]
+    tests["tests"] = [one for one in tests["tests"] if name in one["name"]]
+    for one in tests["tests"]:
+        one["promql_expr_test"] = [asked for asked in one["promql_expr_test"] if f'"{name}"' in asked["expr"]]
+    write(tmp_path, data)
+    status, said = promtool("test", "rules", "rules/tests/shop.yml", cwd=tmp_path)
+    assert status == 1, said
+    assert name in said
+
+
+def hostile(*texts: str) -> Service:
+    """A service in which every text is a key, a label, a dimension, a severity, and part of an expression."""
+    quoted = [text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for text in texts]
+    return shop(
+        team=texts[0],
+        thresholds={
+            text: {
+                "expr": f'x{i}{{a="{quoted[i]}"}}',
+                "by": ["a"],
+                "warning": 1,
+                "name": f"T{i}",
+                "dimension": text,
+                "severity": text,
+            }
+            for i, text in enumerate(texts)
+        },
+        absent=[{"name": f"A{i}", "expr": f'y{i}{{a="{text}"}}'} for i, text in enumerate(quoted)],
+        alerts=[{"name": f"E{i}", "expr": f'z{i}{{a!="{text}"}} > 1'} for i, text in enumerate(quoted)],
+    )
+
+
+MINUTES = {"scrape_interval": "1m", "evaluation_interval": "1m"}
+
+
+def test_hostile_names_neither_break_nor_inject(tmp_path: Path) -> None:
+    longest = ["\N{PILE OF POO}" * 100, "x" * 200]
+    passes(tmp_path, rules.files(process(target=MINUTES), [hostile(*HOSTILE[:-1], *longest)]))
+
+
+def test_an_expression_of_ten_thousand_characters_is_no_danger(tmp_path: Path) -> None:
+    long = shop(alerts=[{"name": "Long", "expr": f'x{{a="{"é{{" * 3300}"}} > 1'}])
+    passes(tmp_path, rules.files(process(target=MINUTES), [long]))
+
+
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(min_size=1, max_size=30), min_size=20, max_size=20, unique=True))
+def test_any_names_neither_break_nor_inject(tmp_path: Path, texts: list[str]) -> None:
+    passes(tmp_path, rules.files(process(target=MINUTES), [hostile(*texts)]))
+
+
+def test_alerts_without_a_runbook_are_a_warning() -> None:
+    model = {"name": "Gone", "expr": "x"}
+    lacks, has = shop(absent=[model]), shop(absent=[{**model, "runbook": "https://w"}])
+    assert rules.warnings(process(), [lacks]) == ["shop: links.runbook is not given, so its alerts have no runbook_url"]
+    assert rules.warnings(process(), [has]) == []
