@@ -157,6 +157,7 @@ FAULTS = {
     "url-port": ("1:15", "source.url", "found 'http://a:99999', expected a URL such as http://127.0.0.1:9090"),
     "url-query": ("1:15", "source.url", "found a query or fragment, expected scheme, host, port and path prefix only"),
     "url-scheme": ("1:15", "source.url", "found '127.0.0.1:9090', expected a URL such as http://127.0.0.1:9090"),
+    "target-old": ("3:22", "target.prometheus", "found '2.41.9', expected '2.42' or newer"),
     "version": ("3:22", "target.prometheus", "found 'two', expected a version such as '2.42'"),
     "wrong-choice-far": ("3:10", "publish", "found 'everything', expected one of essential, full"),
     "wrong-choice": ("3:10", "publish", "found 'esential', expected 'essential' (or another of essential, full)"),

@@ -16,7 +16,12 @@ check() {
 }
 
 check promtool check rules --lint-fatal rules/*.yml
-check promtool test rules rules/tests/*.yml
+# Two at a time: each file is a world of its own.
+if command -v promtool >/dev/null 2>&1; then
+  printf '%s\0' rules/tests/*.yml | xargs -0 -n 1 -P 2 promtool test rules
+else
+  check promtool test rules rules/tests/*.yml
+fi
 for file in alertmanager/*.yml; do
   check amtool check-config "$file"
 done

@@ -15,6 +15,9 @@ from tocsin.config.signals import alert_names, check_signal
 from tocsin.config.types import describe
 from tocsin.core import calendar
 
+#: The oldest servers that files are generated for: rules need keep_firing_for.
+_OLDEST = {"prometheus": "2.42", "alertmanager": "0.25"}
+
 _META_ALERTS = frozenset(value for name, value in vars(names).items() if name.startswith("ALERT_"))
 _TOKEN_CHARACTERS = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
 
@@ -57,6 +60,10 @@ def check_process(process: ProcessModel, services: Collection[str] | None) -> It
     """Findings of the process file. `services` are the names that there are; None: not known."""
     yield from _url(process.source.url)
     yield from _auth(process.source.auth, ("source", "auth"))
+    for key, least in _OLDEST.items():
+        found = getattr(process.target, key)
+        if _version(found) < _version(least):
+            yield Finding(("target", key), f"found {found!r}, expected {least!r} or newer")
     for i, window in enumerate(process.maintenance):
         yield from _maintenance(window, ("maintenance", i), services)
     seen: dict[str, int] = {}
@@ -65,6 +72,10 @@ def check_process(process: ProcessModel, services: Collection[str] | None) -> It
         if seen.setdefault(principal.name, i) != i:
             message = f"found {describe(principal.name)} again, expected a name of its own"
             yield Finding(("principals", i, "name"), message)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
 
 
 def _url(url: str) -> Iterator[Finding]:
