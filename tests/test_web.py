@@ -9,10 +9,13 @@ from typing import get_args
 
 import aiohttp
 import pytest
+from prometheus_client import CollectorRegistry
 
 from scripted import T0
 from site_client import WEBHOOK, Client, Site, alert, bearer, caller, notification, snapshot
+from tocsin.core.budget import Readings, Terms, assess
 from tocsin.core.snapshot import Missed, Sight, Snapshot
+from tocsin.metrics import Exposition
 from tocsin.source.errors import Klass
 
 # ------------------------------------------------------------------------------------------------ exporter's routes
@@ -278,3 +281,28 @@ def test_a_head_does_not_run_into_the_next_answer_of_its_connection() -> None:
     heads = answers[0].split(b"\r\n\r\n")
     assert [head.split(b"\r\n")[0] for head in heads[:2]] == [b"HTTP/1.1 200 OK"] * 2
     assert heads[2] == b"Tocsin is healthy.\n"
+
+
+NAMES = ("calm", "hot")
+
+
+def test_the_landing_page_shows_the_error_budgets_that_burn_first() -> None:
+    terms = [Terms("shop", name, 0.999, 30 * 86400, 5, True, "", (("page", f"{name}Burn"),)) for name in NAMES]
+    errors = {300: 0.5, 3600: 0.5, 86400: 0.1}
+    views = (
+        assess(terms[0], Readings(errors=dict.fromkeys(errors, 0.0), events={3600: 1e6}, remaining=0.9), T0),
+        assess(terms[1], Readings(errors=errors, events={3600: 1e6}, history=0.5, remaining=-0.25), T0),
+    )
+    found = Snapshot(T0, slos=views)
+    site = Site(found)
+    text = site.ask("GET", "/")[2]
+    assert re.findall(r"(\w+) <span class=\"dim\">\(shop\)", text) == ["hot", "calm"]
+    assert "hotBurn" in text
+    assert "-25 %" in text
+    answer = json.loads(site.ask("GET", "/api/v1/explain?slo=hot")[2])
+    assert [(one["slo"], one["firing"]) for one in answer] == [("hot", ["hotBurn"])]
+    status, _, missing = site.ask("GET", "/api/v1/explain?slo=cold")
+    assert (status, json.loads(missing)) == (404, {"error": "no SLO 'cold'", "near": ["calm", "hot"]})
+    page = b"".join(Exposition(CollectorRegistry(), "essential").page(found)).decode()
+    assert 'tocsin_slo_burn_rate{tocsin_service="shop",slo="hot",window="1h"} 500.0\n' in page
+    assert 'tocsin_slo_error_budget_remaining_ratio{tocsin_service="shop",slo="calm"} 0.9\n' in page

@@ -144,6 +144,8 @@ class Running:
         queries = [(s.settings.interval, 1 + (s.timestamps is not None) + (s.capacity is not None)) for s in specs]
         slos = sum(len(service.slos) for service in self._config.services)
         log.info("configuration loaded", hash=self._config.hash[:12], signals=len(specs), slos=slos)
+        if slos:
+            queries.append((self._config.process.target.evaluation_interval, 1))
         log.info("query budget", budget=str(self._source.budget(queries)), url=self._config.process.source.url)
 
     def _snapshot(self) -> Snapshot:

@@ -135,6 +135,15 @@ class Snapshot:
         known = sorted({view.terms.slo for view in self.slos})
         return known if len(known) <= 5 else get_close_matches(name, known[:_COMPARED], n=5, cutoff=0.4)
 
+    def worst_budgets(self, count: int) -> list[SloView]:
+        """The `count` error budgets of which most burns, and of those that burn alike of which least is left."""
+
+        def rank(view: SloView) -> tuple[int, float, str, str]:
+            left = view.readings.remaining
+            return -len(view.burning), 1.0 if left is None else left, view.terms.service, view.terms.slo
+
+        return sorted(self.slos, key=rank)[:count]
+
     def worst(self, count: int) -> list[tuple[SignalView, int]]:
         """The `count` worst resources by tier, then by distance from the baseline."""
         ranked = []
