@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 
-from tocsin.demo.readings import Reading, Row
-from tocsin.demo.screen import Screen, band, breach, percent, strip, table
+from tocsin.demo.readings import Line, Reading, Row
+from tocsin.demo.screen import Screen, band, breach, percent, services, strip, table
 
 NOW = 1_800_000_000.0
 READING = Reading(
@@ -20,6 +21,18 @@ READING = Reading(
         Row("voice", -1),
     ),
     received=1,
+    services=(
+        Line("amas", {"cpu": 2, "queue": 1}, {"cpu", "queue"}),
+        Line("learning", {"drift": 0, "duration": 1}, {"duration"}),
+        Line(
+            "maestro",
+            {"cpu": 1},
+            {"cpu"},
+            {"api-latency": 1.0, "api-errors": 0.969},
+            {"api-latency": 0.1, "api-errors": 434.0},
+            {"ApiErrorBudgetBurnTicket": "pending", "ApiErrorBudgetBurn": "firing"},
+        ),
+    ),
 )
 
 
@@ -73,4 +86,36 @@ def test_without_a_terminal_there_are_plain_lines_and_one_table_at_the_end() -> 
     assert lines[0] == "   0.0 s  Tocsin: http://127.0.0.1:9889/"
     piano = "piano 70.6 %, expected 46.3 to 56.9 %, z 7.11, tier 4 Critical"
     assert lines[1:3] == [f"   2.0 s  {piano}", f"   8.0 s  {piano}"]
-    assert len(lines) == 3 + 4 + len(READING.rows)
+    # The frame and the title of one table, the title of the other, and two SLOs and alerts of maestro.
+    assert len(lines) == 3 + 4 + len(READING.rows) + 1 + len(READING.services) + 1
+
+
+def shown(width: int, *, whole: bool) -> list[str]:
+    out = io.StringIO()
+    Console(width=width, file=out, highlight=False).print(services(READING.services, width, whole=whole))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_each_service_has_one_line_with_what_is_worst_of_it() -> None:
+    assert [re.split(" {2,}", line.strip()) for line in shown(114, whole=False)] == [
+        ["service", "signals", "error budget left", "alerts"],
+        ["amas", "2 seen, 2 graded", "-", "-"],
+        ["learning", "1 seen, 1 graded, 1 EMPTY", "-", "-"],
+        ["maestro", "1 seen, 1 graded", "api-errors 96.9 %, burns 434x", "ApiErrorBudgetBurn FIRING, ApiErrorBud…"],
+    ]
+
+
+def test_on_a_narrow_console_the_lines_fit_too() -> None:
+    assert shown(80, whole=False) == [
+        " service       graded  error budget left               alerts",
+        " amas          2/2     -                               -",
+        " learning      1/2     -                               -",
+        " maestro       1/1     api-errors 96.9 %, burns 434x   ApiErrorBudgetBurn FIRI…",
+    ]
+
+
+def test_at_the_end_nothing_of_a_service_is_cut_off() -> None:
+    assert shown(114, whole=True)[3:] == [
+        " maestro       1 seen, 1 graded           api-errors 96.9 %, burns 434x   ApiErrorBudgetBurn FIRING",
+        "                                          api-latency 100.0 %             ApiErrorBudgetBurnTicket pending",
+    ]

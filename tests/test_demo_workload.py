@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tocsin.config.load import load
 from tocsin.core.fold import Runs, State, fold, forecast, grade
 from tocsin.demo import setup
 from tocsin.demo.journey import Journey, Stage
-from tocsin.demo.readings import Row
+from tocsin.demo.readings import Reading, Row
 from tocsin.demo.workload import (
     CANCELLED,
     CONFIRMED,
@@ -90,16 +89,14 @@ def test_live_values_continue_the_history_without_a_break(pieces: list[str], res
 
 
 def test_the_history_is_openmetrics_of_every_minute_of_14_days_up_to_the_origin(pieces: list[str]) -> None:
-    assert len(pieces) == Workload.pieces() == 16
+    assert len(pieces) == Workload.pieces() == 15
     text = "".join(pieces)
-    assert text.endswith("\n# EOF\n")
     assert [line for line in text.splitlines() if line.startswith("#")] == [
         "# TYPE melody_bookings_utilization_percent gauge",
         "# TYPE melody_bookings_confirmed counter",
         "# TYPE melody_bookings_cancelled counter",
-        "# EOF",
     ]
-    for piece in pieces[:-1]:
+    for piece in pieces:
         times = [int(t) for *_, t in _SAMPLE.findall(piece)]
         assert times == list(range(ORIGIN - HISTORY, ORIGIN + 1, 60))
 
@@ -152,7 +149,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The numbers that the demonstration's own configuration has."""
     directory: Path = tmp_path_factory.mktemp("demo")
     files = setup.write(directory, setup.Ports(1, 2, 3, 4))
-    (spec,) = specs_of(load(files.tocsin))
+    (spec,) = (s for s in specs_of(files.config) if (s.service, s.signal) == (setup.SERVICE, setup.SIGNAL))
     return spec.settings
 
 
@@ -176,7 +173,7 @@ def test_the_grades_of_these_values_climb_tier_by_tier_and_forecast_the_breach(
         grades = grade(state, x, float(t), settings)
         assert grades.tier[1:].max() <= 1
         tiers.append(int(grades.tier[0]))
-        journey.observe(Row("piano", tiers[-1]), 0, t)
+        journey.observe(Reading((Row("piano", tiers[-1]),)), "piano", (), t)
 
     assert list(journey.reached)[:4] == [Stage.NORMAL, Stage.WATCH, Stage.ACTION, Stage.CRITICAL]
     assert journey.reached[Stage.CRITICAL] - surge.begin <= 55

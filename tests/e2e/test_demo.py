@@ -34,6 +34,7 @@ STAGES = (
     "the webhook arrived at Tocsin",
     "SUCCESS",
 )
+BURST = ("errors begin at maestro's API", "ApiErrorBudgetBurn fires", "ApiErrorBudgetBurn arrived at Tocsin", "SUCCESS")
 
 
 @pytest.fixture
@@ -80,6 +81,9 @@ def test_once_shows_every_stage_and_ends_with_status_0(demo: subprocess.Popen[st
     places = [out.find(stage) for stage in STAGES]
     assert -1 not in places, out
     assert places == sorted(places), out
+    places = [out.find(stage) for stage in BURST]
+    assert -1 not in places, out
+    assert places == sorted(places), out
     assert float(re.findall(r"([\d.]+) s  SUCCESS", out)[0]) < 120
     rows = {
         cells[1].strip(): [c.strip() for c in cells] for line in out.splitlines() if len(cells := line.split("│")) > 9
@@ -89,6 +93,14 @@ def test_once_shows_every_stage_and_ends_with_status_0(demo: subprocess.Popen[st
     assert rows["piano"][9] == "FIRING"
     assert re.fullmatch(r"\w+ \d\d:\d\d, in \d+h\d\dm", rows["cello"][8])
     assert rows["violin"][8] == "no breach"
+    services = dict(re.findall(r"^ ([a-z-]+) +(\d+ seen, \d+ graded.*?) *$", out, re.MULTILINE))
+    for service, signals in (("amas", 14), ("learning", 3), ("pynomaly", 11)):
+        assert re.fullmatch(rf"{signals} seen, {signals} graded +- +-", services[service]), out
+    assert re.fullmatch(
+        r"5 seen, 5 graded +api-errors [\d.]+ %, burns \d+x +ApiErrorBudgetBurn FIRING", services["maestro"]
+    ), out
+    assert services["melody-meter"].startswith("3 seen, 3 graded")
+    assert "MelodyMeterUtilizationCritical FIRING" in out
     assert children(tmp_path) == {}
     assert list(tmp_path.iterdir()) == []
 

@@ -37,7 +37,8 @@ def demo(
     """Run a real Prometheus with 14 days of history, an Alertmanager and Tocsin, and watch a surge.
 
     The utilization of a music school's pianos rises from normal over watch and action to critical; the generated alert
-    fires, and Alertmanager delivers it to Tocsin. Everything runs on loopback and ends with Ctrl-C.
+    fires, and Alertmanager delivers it to Tocsin. The other services of the examples run beside it, and errors at the
+    API of one of them burn its error budget. Everything runs on loopback and ends with Ctrl-C.
     """
     ports = Ports(prometheus_port, alertmanager_port, tocsin_port, workload_port)
     try:

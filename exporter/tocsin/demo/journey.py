@@ -1,10 +1,11 @@
 """The stages that the demonstration has to pass, and how they are recognised."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from tocsin.demo.readings import Row
+from tocsin.demo import setup
+from tocsin.demo.readings import Reading, Row
 
 
 class Stage(Enum):
@@ -18,6 +19,8 @@ class Stage(Enum):
     FIRING = "the generated alert fires in Prometheus"
     WEBHOOK = "the webhook arrived at Tocsin, through Alertmanager"
     CALM = "back to tier 0, Normal"
+    BURN = f"{setup.BURN_ALERT} fires in Prometheus"
+    BURN_WEBHOOK = f"{setup.BURN_ALERT} arrived at Tocsin, through Alertmanager"
 
 
 #: What the surge must climb, one after the other, whatever else happens.
@@ -25,7 +28,7 @@ _CLIMB = (Stage.NORMAL, Stage.WATCH, Stage.ACTION, Stage.CRITICAL)
 #: The tier of each stage that is one.
 TIERS = {Stage.NORMAL: 0, Stage.WATCH: 2, Stage.ACTION: 3, Stage.CRITICAL: 4}
 #: Without these the demonstration has not shown what it is for.
-_NEEDED = (*_CLIMB, Stage.FIRING, Stage.WEBHOOK)
+_NEEDED = (*_CLIMB, Stage.FIRING, Stage.WEBHOOK, Stage.BURN, Stage.BURN_WEBHOOK)
 
 
 @dataclass(slots=True)
@@ -34,13 +37,14 @@ class Journey:
 
     reached: dict[Stage, float] = field(default_factory=dict)
 
-    def observe(self, row: Row, received: int, t: float) -> list[Stage]:
-        """Take the row of the surging resource and the count of received alerts; return the stages reached by it."""
-        new = [stage for stage in self._seen(row, received) if stage not in self.reached]
+    def observe(self, reading: Reading, resource: str, arrived: Collection[str], t: float) -> list[Stage]:
+        """Take a reading, the resource that surges and names of alerts that arrived; return the new stages."""
+        seen = (*self._seen(reading.row(resource), arrived), *self._burns(reading.state(setup.BURN_ALERT), arrived))
+        new = [stage for stage in seen if stage not in self.reached]
         self.reached |= dict.fromkeys(new, t)
         return new
 
-    def _seen(self, row: Row, received: int) -> Iterator[Stage]:
+    def _seen(self, row: Row, arrived: Collection[str]) -> Iterator[Stage]:
         climb = next((stage for stage in _CLIMB if stage not in self.reached), None)
         if climb is not None and row.tier == TIERS[climb]:
             yield climb
@@ -48,10 +52,18 @@ class Journey:
             yield Stage.PENDING
         if row.alert == "firing":
             yield Stage.FIRING
-        if received > 0 and (row.alert == "firing" or Stage.FIRING in self.reached):
+        if setup.ALERT in arrived and (row.alert == "firing" or Stage.FIRING in self.reached):
             yield Stage.WEBHOOK
         if row.tier == 0 and Stage.CRITICAL in self.reached:
             yield Stage.CALM
+
+    @staticmethod
+    def _burns(state: str, arrived: Collection[str]) -> Iterator[Stage]:
+        # What has arrived has fired, also where it was not seen in between.
+        if state == "firing" or setup.BURN_ALERT in arrived:
+            yield Stage.BURN
+        if setup.BURN_ALERT in arrived:
+            yield Stage.BURN_WEBHOOK
 
     @property
     def complete(self) -> bool:

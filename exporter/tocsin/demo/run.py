@@ -1,19 +1,22 @@
 """The demonstration from its first line to its last: history, servers, surge, and the end of everything it started."""
 
 import contextlib
+import itertools
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.demo import servers, setup
+from tocsin.demo.fleet import LOADS
 from tocsin.demo.journey import TIERS, Journey, Stage
+from tocsin.demo.load import Burst, Fleet
 from tocsin.demo.ports import check_programs, choose
-from tocsin.demo.readings import Reading, read
+from tocsin.demo.readings import Reading, arrived, read
 from tocsin.demo.school import School
 from tocsin.demo.screen import Screen, band, number, percent
 from tocsin.demo.servers import Server, ServerError
@@ -24,7 +27,11 @@ TIME_LIMIT = 150.0
 _POLL = 0.5
 #: Seconds for which everything is shown as it should be, before the surge.
 _CALM = 6.0
+#: Seconds after the beginning of the surge until the errors begin.
+_THEN = 5.0
 _STYLES = {Stage.WATCH: "yellow", Stage.ACTION: "dark_orange", Stage.CRITICAL: "bold red", Stage.FIRING: "bold red"}
+_STYLES[Stage.BURN] = "bold red"
+SUCCESS = "normal, watch, action, critical, the alert and the webhook; an error budget that burns, and its alert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +108,14 @@ class Demonstration:
     ) -> None:
         self._options, self._ports, self._directory = options, ports, directory
         self._screen, self._started = screen, started
-        self._workload = Workload(origin=int(time.time()) // MINUTE * MINUTE)
+        origin = int(time.time()) // MINUTE * MINUTE
+        self._workload, self._fleet = Workload(origin), Fleet(LOADS, origin)
         self._servers: list[Server] = []
         self._journey = Journey()
         self._reading = Reading()
+        self._signals: dict[str, Sequence[str]] = {}
+        self._arrived: set[str] = set()
+        self._received = 0
         self._calm_since: float | None = None
 
     # ------------------------------------------------------------------------------------------------ start
@@ -112,8 +123,10 @@ class Demonstration:
     def start(self) -> None:
         """Fill the history and start every server."""
         files = setup.write(self._directory, self._ports)
+        self._signals = {service.service: tuple(service.signals) for service in files.config.services}
         self._fill()
-        self._started.enter_context(School(self._workload, self._ports.workload))
+        pages = {"/metrics": self._workload.page, setup.FLEET_PATH: self._fleet.page}
+        self._started.enter_context(School(pages, self._ports.workload))
         self._serve(
             servers.prometheus(self._directory, files.prometheus, port=self._ports.prometheus),
             servers.alertmanager(self._directory, files.alertmanager, port=self._ports.alertmanager),
@@ -138,15 +151,16 @@ class Demonstration:
 
     def _fill(self) -> None:
         """Backfill what the workload would have shown in the past."""
-        text, pieces = self._directory / "history.om", Workload.pieces()
+        text, pieces = self._directory / "history.om", Workload.pieces() + len(LOADS)
         samples = 0
         # The blocks that promtool makes take about as long as the text.
         with self._screen.bar(f"{HISTORY // 86400} days of history", 2 * pieces) as advance:
             with text.open("w") as file:
-                for piece in self._workload.history():
+                for piece in itertools.chain(self._workload.history(), self._fleet.history()):
                     file.write(piece)
                     samples += piece.count("\n") - piece.count("#")
                     advance()
+                file.write("# EOF\n")
             servers.backfill(text, self._directory / "data")
         text.unlink()
         self._screen.say(f"{HISTORY // 86400} days of history: {samples:,} samples backfilled with promtool")
@@ -169,8 +183,8 @@ class Demonstration:
             self._look()
             self._direct()
             self._screen.show(self._reading, self._reading.row(SURGING), self._what())
-            if self._options.once and self._journey.complete:
-                self._screen.say("SUCCESS: normal, watch, action, critical, the alert and the webhook", "bold green")
+            if self._options.once and not self._missing():
+                self._screen.say(f"SUCCESS: {SUCCESS}", "bold green")
                 return 0
             if self._options.once and self._screen.seconds > self._options.limit:
                 self._screen.say(f"FAILED within {self._options.limit:g} s, not seen: {self._missing()}", "bold red")
@@ -186,8 +200,11 @@ class Demonstration:
                 )
         prometheus, _, tocsin = self._servers
         with contextlib.suppress(OSError):
-            self._reading = read(tocsin.url, prometheus.url, setup.ALERT)
-        for stage in self._journey.observe(self._reading.row(SURGING), self._reading.received, self._screen.seconds):
+            self._reading = read(tocsin.url, prometheus.url, setup.SUBJECT, self._signals)
+            if self._reading.received > self._received:
+                self._arrived |= arrived(tocsin.url)
+                self._received = self._reading.received
+        for stage in self._journey.observe(self._reading, SURGING, self._arrived, self._screen.seconds):
             self._screen.say(self._told(stage), _STYLES.get(stage, "green"))
             if stage is Stage.WEBHOOK and not self._options.once:
                 self._screen.say("that was all of it: open the addresses below, Ctrl-C ends everything", "bold")
@@ -199,7 +216,7 @@ class Demonstration:
         return f"{SURGING}: {stage.value} ({percent(row.value)}, expected {band(row)}, z {number(row.z, 1)})"
 
     def _direct(self) -> None:
-        """Begin the surge once all has been calm for a while."""
+        """Begin the surge once all has been calm for a while, and the errors soon after it."""
         now, surge = time.time(), self._workload.surge
         if surge is None and Stage.NORMAL in self._journey.reached:
             self._calm_since = self._calm_since or now
@@ -209,6 +226,12 @@ class Demonstration:
                     f"a surge begins on {SURGING}: {100 * surge.height:.0f} percentage points in {surge.rise:.0f} s",
                     "bold",
                 )
+        elif self._fleet.burst is None and surge is not None and now - surge.begin >= _THEN:
+            self._fleet.burst = burst = Burst(now)
+            self._screen.say(
+                f"errors begin at maestro's API: {burst.rate:.0f} requests per second fail for {burst.length:.0f} s",
+                "bold",
+            )
 
     def _what(self) -> str:
         now, surge = time.time(), self._workload.surge
@@ -223,7 +246,9 @@ class Demonstration:
         return "the surge is over, and the alert is resolved"
 
     def _missing(self) -> str:
-        return "; ".join(self._journey.missing())
+        """What was not seen: stages, and signals of which the workload has a series and Tocsin sees none."""
+        empty = [f"any series of {line.service}/{name}" for line in self._reading.services for name in line.empty]
+        return "; ".join([*self._journey.missing(), *empty])
 
     # ------------------------------------------------------------------------------------------------ end
 

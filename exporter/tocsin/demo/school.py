@@ -1,19 +1,17 @@
-"""The workload over HTTP, on a thread of this process."""
+"""The workload over HTTP, on a thread of this process: the school's own page, and one of all the other services."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
-
-from tocsin.demo.workload import Workload
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    page: Callable[[], str]
+    pages: Mapping[str, Callable[[float], str]]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -22,9 +20,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer the page; the name is the one that http.server looks for."""
-        known = self.path in ("/", "/metrics")
-        body = (self.server.page() if known else "see /metrics\n").encode()
-        self.send_response(200 if known else 404)
+        page = self.server.pages.get(self.path)
+        body = (page(time.time()) if page else f"see {' and '.join(self.server.pages)}\n").encode()
+        self.send_response(200 if page else 404)
         self.send_header("Content-Type", _TEXT)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -35,11 +33,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class School:
-    """Serves /metrics of a workload on loopback until the block ends."""
+    """Serves pages by their paths on loopback until the block ends; each is what there is to see at a unix time."""
 
-    def __init__(self, workload: Workload, port: int) -> None:
+    def __init__(self, pages: Mapping[str, Callable[[float], str]], port: int) -> None:
         self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.page = lambda: workload.page(time.time())
+        self._server.pages = pages
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
 
     def __enter__(self) -> Self:

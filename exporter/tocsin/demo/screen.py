@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Literal
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin import names
-from tocsin.demo.readings import Reading, Row
+from tocsin.demo.readings import Line, Reading, Row
 
 _STYLES = {-1: "dim", 0: "green", 1: "cyan", 2: "yellow", 3: "dark_orange", 4: "bold red"}
 _ALERTS = {"": ("-", "dim"), "pending": ("pending", "yellow"), "firing": ("FIRING", "bold red")}
@@ -81,6 +81,44 @@ def table(reading: Reading, now: float, width: int) -> Table:
     for row in reading.rows:
         out.add_row(*(show(row) for _, _, show in columns.values()))
     return out
+
+
+def services(lines: Sequence[Line], width: int, *, whole: bool) -> Table:
+    """All services for a console of `width` columns: one line each, what is worst and has room, or `whole`."""
+    wide, between = width >= _WIDE, "\n" if whole else ", "
+    out = Table(box=None, header_style="bold")
+    signals = [_signals(line, wide=wide) for line in lines]
+    longest = max((len(text) for text in signals), default=0)
+    least = {"service": 12, "signals" if wide else "graded": max(longest, 6), "error budget left": 30}
+    for title, minimum in least.items():
+        out.add_column(title, min_width=minimum, no_wrap=True)
+    # Two columns of padding for each of the four.
+    room = max(width - sum(least.values()) - 8, 12)
+    out.add_column("alerts", max_width=room, no_wrap=not whole, overflow="fold" if whole else "ellipsis")
+    for line, seen in zip(lines, signals, strict=True):
+        slos = sorted(line.budgets, key=lambda slo: (line.budgets[slo], slo))
+        budgets = Text("\n").join(_budget(line, slo) for slo in (slos if whole else slos[:1]))
+        out.add_row(line.service, seen, budgets if slos else "-", _alerts(line, between))
+    return out
+
+
+def _signals(line: Line, *, wide: bool) -> Text:
+    """How many signals are seen and graded, and how many there is nothing of."""
+    empty, graded, most = len(line.empty), len(line.graded), len(line.series)
+    text = f"{most - empty} seen, {graded} graded" if wide else f"{graded}/{most}"
+    return Text(text + (f", {empty} EMPTY" if empty and wide else ""), "green" if graded == most else "yellow")
+
+
+def _budget(line: Line, slo: str) -> Text:
+    """What is left of an SLO's budget, and how fast it is spent where that is too fast."""
+    left, burning = f"{slo} {100 * line.budgets[slo]:.1f} %", line.burning.get(slo, 0.0)
+    return Text(f"{left}, burns {burning:.0f}x", "bold red") if burning > 1 else Text(left, "green")
+
+
+def _alerts(line: Line, between: str) -> Text:
+    """Names of the alerts that are active, the firing ones first."""
+    shown = [Text.assemble(name, " ", _ALERTS[state]) for state in ("firing", "pending") for name in line.named(state)]
+    return Text(between).join(shown) if shown else Text("-", "dim")
 
 
 _Column = tuple[Literal["left", "right"], int, Callable[[Row], Text]]
@@ -169,7 +207,9 @@ class Screen:
         links = Table.grid(padding=(0, 2))
         for name, url in self._urls.items():
             links.add_row(Text(name, "dim"), Text(url, f"link {url}" if url.startswith("http") else "cyan"))
-        return Group("", title, table(reading, self._clock(), self.console.width), links)
+        width = self.console.width
+        lines = services(reading.services, width, whole=False)
+        return Group("", title, table(reading, self._clock(), width), lines, links)
 
     def close(self, reading: Reading) -> None:
         """End the live table, which stays as it was; without a terminal print the last one."""
@@ -178,3 +218,4 @@ class Screen:
             self._live = None
         elif reading.rows:
             self.console.print(table(reading, self._clock(), self.console.width))
+            self.console.print(services(reading.services, self.console.width, whole=True))

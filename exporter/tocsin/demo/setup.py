@@ -1,14 +1,16 @@
 """The files of the demonstration: Tocsin's configuration, the rules made from it, Prometheus and Alertmanager."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tocsin import __version__, names
-from tocsin.config.load import load
-from tocsin.demo import workload
+from tocsin.config.load import Config, load
+from tocsin.demo import examples, workload
+from tocsin.demo.load import SCRAPE
+from tocsin.demo.readings import Subject
 from tocsin.generate import prometheus as snippet
 from tocsin.generate import render, rules
 from tocsin.generate.write import apply, compare
@@ -17,7 +19,16 @@ SERVICE = "melody-meter"
 SIGNAL = "utilization"
 #: The alert that has to arrive.
 ALERT = names.alert_name(SERVICE, SIGNAL, "critical")
+#: What the live table is about.
+SUBJECT = Subject(SERVICE, SIGNAL, ALERT)
+#: The alert that has to arrive because of the burst of errors.
+BURN_ALERT = "ApiErrorBudgetBurn"
+#: Path of the workload's page of all the other services.
+FLEET_PATH = "/fleet"
 _HOST = "127.0.0.1"
+_WEBHOOK = "/api/v2/webhook"
+#: Longest time between two evaluations of a group of rules, so that nothing is to be waited for.
+_SLOWEST = "10s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,50 +48,40 @@ class Files:
     prometheus: Path
     alertmanager: Path
     tocsin: Path
+    config: Config
 
 
-def _process(ports: Ports, token: Path) -> dict[str, Any]:
+def _process(ports: Ports, token: Path, url: Path, services: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Everybody whom the examples send to is Tocsin's webhook; their calendars are those of the workload's even day."""
+    webhook = {"webhook": {"url_file": url.name, "bearer_file": token.name}}
+    people = sorted({name for service in services.values() for name in examples.receivers(service)})
+    calendars = sorted({name for service in services.values() for name in examples.calendars(service)})
     return {
         "source": {"url": f"http://{_HOST}:{ports.prometheus}"},
-        "services": [f"{SERVICE}.yml"],
+        "services": list(services),
         "publish": "full",
         "target": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "calendars": {name: {"multipliers": [{"times": 1}]} for name in calendars},
+        "receivers": dict.fromkeys(people, webhook),
         "principals": [{"name": "alertmanager", "token_file": token.name, "scopes": ["webhook"]}],
-    }
-
-
-def _service() -> dict[str, Any]:
-    """A week of half hours is the baseline; what counts is the distance from the usual hour of the day."""
-    return {
-        "service": SERVICE,
-        "team": "scheduling",
-        "severity": "P0-P3",
-        "signals": {
-            SIGNAL: {
-                "description": "Share of the bookable hours that is booked.",
-                "expr": f"{workload.UTILIZATION} / 100",
-                "by": ["resource"],
-                "unit": "ratio",
-                "interval": "2s",
-                "step": "30m",
-                "window": 336,
-                "direction": "up",
-                "limit": 1.0,
-                "detect": {"zscore": {}, "seasonal": {"season": "1d"}},
-                "forecast": {"horizon": "24h"},
-                "alert": {
-                    "critical": {"tier": 4, "grades": 2, "page": True},
-                    "action": {"tier": 3, "for": "5m"},
-                },
-            }
-        },
     }
 
 
 def _prometheus(ports: Ports, own: Mapping[str, Any]) -> dict[str, Any]:
     """`own` is what Tocsin generates for prometheus.yml."""
-    school = {"targets": [f"{_HOST}:{ports.workload}"], "labels": {"instance": workload.INSTANCE}}
-    jobs = [{"job_name": workload.JOB, "static_configs": [school]}, *own["scrape_configs"]]
+    target = f"{_HOST}:{ports.workload}"
+    school = {"targets": [target], "labels": {"instance": workload.INSTANCE}}
+    jobs = [
+        {"job_name": workload.JOB, "static_configs": [school]},
+        {
+            "job_name": "fleet",
+            "metrics_path": FLEET_PATH,
+            "scrape_interval": f"{SCRAPE}s",
+            "honor_labels": True,
+            "static_configs": [{"targets": [target]}],
+        },
+        *own["scrape_configs"],
+    ]
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": own["rule_files"],
@@ -89,17 +90,17 @@ def _prometheus(ports: Ports, own: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _alertmanager(ports: Ports, token: Path) -> dict[str, Any]:
-    """Alerts of the service go to Tocsin's webhook; those about Tocsin itself are shown here and go nowhere."""
+def _alertmanager(url: str, token: Path) -> dict[str, Any]:
+    """Alerts of the services go to Tocsin's webhook; those about Tocsin itself are shown here and go nowhere."""
     webhook = {
-        "url": f"http://{_HOST}:{ports.tocsin}/api/v2/webhook",
+        "url": url,
         "send_resolved": True,
         "http_config": {"authorization": {"credentials_file": str(token)}},
     }
     to_tocsin = {
-        "matchers": [f'{names.SERVICE}="{SERVICE}"'],
+        "matchers": [f'{names.SERVICE}=~".+"'],
         "receiver": "tocsin",
-        "group_by": [names.ALERTNAME, names.RESOURCE],
+        "group_by": [names.SERVICE, names.ALERTNAME, names.RESOURCE],
         "group_wait": "1s",
         "group_interval": "5s",
         "repeat_interval": "1h",
@@ -112,20 +113,34 @@ def _alertmanager(ports: Ports, token: Path) -> dict[str, Any]:
 
 def write(directory: Path, ports: Ports) -> Files:
     """Write everything; raises ConfigError and GenerateError as `tocsin generate rules` would."""
-    files = Files(*(directory / f"{name}.yml" for name in ("prometheus", "alertmanager", "tocsin")))
-    token = directory / "webhook.token"
+    prometheus, alertmanager, tocsin = (directory / f"{name}.yml" for name in ("prometheus", "alertmanager", "tocsin"))
+    token, url = directory / "webhook.token", f"http://{_HOST}:{ports.tocsin}{_WEBHOOK}"
     token.touch(mode=0o600)
     token.write_text(secrets.token_urlsafe(32))
-    _write(files.tocsin, _process(ports, token))
-    _write(directory / f"{SERVICE}.yml", _service())
-    config = load(files.tocsin)
-    data = rules.files(config.process, config.services)
-    texts = {name: render.document(one, __version__, config.hash) for name, one in data.items()}
-    apply(directory, compare(directory, texts, ()), prune=False)
+    (directory / "webhook.url").write_text(url)
+    services = examples.services()
+    for name, service in services.items():
+        _write(directory / name, service)
+    _write(tocsin, _process(ports, token, directory / "webhook.url", services))
+    config = load(tocsin)
+    apply(directory, compare(directory, _rules(config), ()), prune=False)
     own = snippet.config(config.process, f"{_HOST}:{ports.tocsin}", str(directory / names.RULES))
-    _write(files.prometheus, _prometheus(ports, own))
-    _write(files.alertmanager, _alertmanager(ports, token))
-    return files
+    _write(prometheus, _prometheus(ports, own))
+    _write(alertmanager, _alertmanager(url, token))
+    return Files(prometheus, alertmanager, tocsin, config)
+
+
+def _rules(config: Config) -> Iterator[tuple[str, str]]:
+    """The generated rules by file, without their tests; what is evaluated every few minutes is so every few seconds."""
+    for name, data in rules.each(config.process, config.services):
+        if Path(name).parent == Path(names.RULES):
+            groups = [_sooner(group) for group in data["groups"]]
+            yield name, render.document({**data, "groups": groups}, __version__, config.hash)
+
+
+def _sooner(group: Mapping[str, Any]) -> dict[str, Any]:
+    slow = group.get("interval", "").endswith(("m", "h"))
+    return {**group, "interval": _SLOWEST} if slow else dict(group)
 
 
 def _write(file: Path, data: Mapping[str, Any]) -> None:

@@ -147,10 +147,7 @@ class Workload:
         return "\n".join(lines) + "\n"
 
     def history(self) -> Iterator[str]:
-        """Every minute before the origin in OpenMetrics text, one piece per metric and resource.
-
-        ``# EOF`` is the last piece; the minute of the origin is the last sample.
-        """
+        """Every minute up to the origin in OpenMetrics text, one piece per metric and resource, without an end."""
         for metric, (kind, _) in _HELP.items():
             # OpenMetrics names the family of a counter without its suffix.
             head = f"# TYPE {metric.removesuffix('_total')} {kind}\n"
@@ -161,9 +158,8 @@ class Workload:
                     for t in range(self.origin - HISTORY, self.origin + MINUTE, MINUTE)
                 )
                 head = ""
-        yield "# EOF\n"
 
     @staticmethod
     def pieces() -> int:
         """How many pieces :meth:`history` has."""
-        return len(_HELP) * len(RESOURCES) + 1
+        return len(_HELP) * len(RESOURCES)
