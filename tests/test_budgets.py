@@ -1,82 +1,25 @@
-"""Reading error budgets: from what is recorded, directly where nothing is, and not at all while nobody answers."""
+"""Reading error budgets from what is recorded, over a reload, and not at all while nobody answers."""
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import msgspec
-import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
-from tocsin import names
-from tocsin.budgets import QUERY, Budgets
-from tocsin.config.load import load
-from tocsin.core import explain_slo
-from tocsin.core.budget import Readings, SloView, Terms, assess
-from tocsin.source.columns import Matrix, Vector
-from tocsin.source.errors import SourceError
-from tocsin.specs import slo_specs_of
+from ruler import AWAY, MONTH, NOW, Ruler, budgets, read, shop, views
+from tocsin.budgets.recorded import QUERY
+from tocsin.core.snapshot import Snapshot
+from tocsin.metrics import Exposition
 from tocsin.telemetry import Telemetry
-
-NOW = 1_800_000_000.0
-MONTH = 30 * 86400
-
-
-class Recorded:
-    """A source that answers from tables: the recorded series, and values of expressions."""
-
-    def __init__(self) -> None:
-        self.series: list[tuple[dict[str, str], float]] = []
-        self.direct: Mapping[str, float] = {}
-        self.error: SourceError | None = None
-        self.asked: list[str] = []
-
-    async def instant(self, expr: str, t: float, _step: float | None = None) -> Vector:
-        self.asked.append(expr)
-        if self.error is not None:
-            raise self.error
-        rows = self.series if expr == QUERY else [({}, self.direct[expr])] if expr in self.direct else []
-        labels = [msgspec.json.encode(labels) for labels, _ in rows]
-        return Vector(t, labels, np.array([value for _, value in rows]))
-
-    async def range(self, _expr: str, _start: float, _end: float, _step: float) -> AsyncIterator[Matrix]:
-        raise AssertionError("budgets ask instant queries only")
-        yield  # an iterator, as the protocol has it
-
-    def record(self, slo: str, **values: float) -> None:
-        """Series of an SLO of the shop by the end of their name."""
-        known = {"history": names.RECORD_HISTORY, "left": names.RECORD_REMAINING}
-        for short, value in values.items():
-            kind, _, window = short.partition("_")
-            name = known.get(short) or {"e": names.RECORD_ERROR_OVER, "n": names.RECORD_EVENTS_OVER}[kind] + window
-            labels = {"__name__": name, names.SERVICE: "shop", names.SLO: slo}
-            self.series.append((labels, value))
-
-
-def budgets(tmp_path: Path, source: Recorded, telemetry: Telemetry | None = None) -> Budgets:
-    (tmp_path / "tocsin.yml").write_text("source: {url: http://127.0.0.1:9090}\nservices: [shop.yml]\n")
-    (tmp_path / "shop.yml").write_text(
-        "service: shop\n"
-        "slos:\n"
-        "  api: {objective: 99.9%, sli: {bad: 'errors_total', total: requests_total}}\n"
-        "  speed: {objective: 99%, sli: {ratio: slow_share}}\n"
-    )
-    return Budgets(slo_specs_of(load(tmp_path / "tocsin.yml")), source, telemetry or Telemetry(), clock=lambda: NOW)
-
-
-def read(reader: Budgets, t: float = NOW) -> dict[str, SloView]:
-    asyncio.run(reader.read(t))
-    return {view.terms.slo: view for view in reader.views}
 
 
 def test_recorded_series_become_burn_rates_budget_and_exhaustion(tmp_path: Path) -> None:
-    source = Recorded()
+    source = Ruler()
     source.record("api", e_5m=0.02, e_1h=0.02, e_1d=0.002, n_1h=1e6, n_1d=1e7, history=0.5, left=0.6)
     source.record("speed", e_5m=0.0, e_1d=math.nan, history=1.0, left=1.0)
-    views = read(budgets(tmp_path, source))
-    api = views["api"]
+    found = read(budgets(tmp_path, source))
+    api = found["api"]
     assert api.burn == {300: 20.0, 3600: 20.0, 86400: 2.0}
     assert api.readings.remaining == 0.6
     assert api.exhausted_at == NOW + 0.6 * MONTH / 2
@@ -84,108 +27,122 @@ def test_recorded_series_become_burn_rates_budget_and_exhaustion(tmp_path: Path)
     assert api.held_back == {}
     assert api.reasons == ("partial_history",)
     assert api.interval == pytest.approx((0.001972, 0.002028), abs=1e-6)
-    assert (views["speed"].exhausted_at, views["speed"].interval, views["speed"].reasons) == (None, None, ())
+    assert (found["speed"].exhausted_at, found["speed"].interval, found["speed"].reasons) == (None, None, ())
     assert source.asked == [QUERY]
 
 
 def test_little_traffic_holds_back_with_the_reason(tmp_path: Path) -> None:
-    source = Recorded()
+    source = Ruler()
     source.record("api", e_5m=0.5, e_1h=0.5, n_1h=8.0, n_1d=8.0)
     [pair] = (api := read(budgets(tmp_path, source))["api"]).burning
     assert api.held_back == {pair: "few_bad_events"}
 
 
-def test_what_is_not_recorded_is_asked_for_directly_every_five_minutes(tmp_path: Path) -> None:
-    source = Recorded()
-    reader = budgets(tmp_path, source)
-    source.direct = {"sum(increase(requests_total[5m]))": 100.0}
-    api = read(reader)["api"]
-    assert (api.readings.recorded, api.readings.events) == (False, {300: 100.0})
-    asked = len(source.asked)
-    assert asked == 1 + (7 + 5 + 2) + (7 + 2)
-    assert read(reader, NOW + 299)["api"].t == NOW
-    assert len(source.asked) == asked + 1
-    source.direct = {"sum(increase(requests_total[5m]))": 200.0}
-    assert read(reader, NOW + 300)["api"].readings.events == {300: 200.0}
-    source.record("api", e_5m=0.0)
-    assert read(reader, NOW + 330)["api"].readings.recorded
+def test_rules_whose_metric_is_gone_are_loaded_all_the_same(tmp_path: Path) -> None:
+    source = Ruler()
+    source.record("api", objective=0.999)
+    source.record("speed", objective=0.99, e_3d=0.001, history=0.5, left=0.9)
+    found = read(budgets(tmp_path, source))
+    assert {name: (view.readings.origin, view.reasons) for name, view in found.items()} == {
+        "api": ("recorded", ("absent",)),
+        "speed": ("recorded", ("absent", "partial_history")),
+    }
+    assert source.asked == [QUERY]
 
 
-def test_two_readings_without_an_answer_withdraw_everything(tmp_path: Path) -> None:
-    source, telemetry = Recorded(), Telemetry()
+def test_rules_are_loaded_even_if_all_that_they_gave_is_no_number(tmp_path: Path) -> None:
+    source = Ruler()
+    source.record("api", e_5m=math.nan)
+    assert read(budgets(tmp_path, source))["api"].readings.origin == "recorded"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_rulers_that_recorded_the_same_the_worse_one_counts(tmp_path: Path, order: int) -> None:
+    source = Ruler()
+    source.record("api", "a", e_5m=0.02, n_5m=100.0, history=0.5, left=0.6, objective=0.999)
+    source.record("api", "b", e_5m=0.01, n_5m=120.0, history=0.4, left=0.7, objective=0.999)
+    source.record("api", "c", e_5m=math.nan)
+    source.series = source.series[::order]
+    readings = read(budgets(tmp_path, source))["api"].readings
+    assert (readings.errors, readings.events) == ({300: 0.02}, {300: 120.0})
+    assert (readings.history, readings.remaining) == (0.4, 0.6)
+
+
+# ------------------------------------------------------------------------------------------------ not seen
+
+
+def exposed(snapshot: Snapshot) -> list[str]:
+    text = b"".join(Exposition(CollectorRegistry(), "essential").page(snapshot)).decode()
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+OBJECTIVES = [
+    'tocsin_slo_objective_ratio{tocsin_service="shop",slo="api"} 0.999',
+    'tocsin_slo_objective_ratio{tocsin_service="shop",slo="speed"} 0.99',
+]
+
+
+def test_two_readings_without_an_answer_withdraw_every_value_and_keep_the_slos_listed(tmp_path: Path) -> None:
+    source, telemetry = Ruler(), Telemetry()
     reader = budgets(tmp_path, source, telemetry)
-    source.record("api", e_5m=0.0)
-    assert set(read(reader)) == {"api", "speed"}
-    source.error = SourceError("is away", "unreachable")
-    assert set(read(reader, NOW + 30)) == {"api", "speed"}
-    assert read(reader, NOW + 60) == {}
-    assert telemetry.value("slo_evaluations_total", "unreachable") == 2
+    source.record("api", e_5m=0.0, left=1.0)
+    source.record("speed", e_5m=0.0)
+    assert read(reader)["api"].burn == {300: 0.0}
+    source.fails = lambda _: AWAY
+    assert read(reader, NOW + 30)["api"].burn == {300: 0.0}
+    found = read(reader, NOW + 45)
+    assert [(view.readings.origin, view.reasons, view.t) for view in found.values()] == [("blind", ("blind",), NOW)] * 2
+    assert exposed(Snapshot(NOW, slos=reader.as_of(NOW + 45))) == OBJECTIVES
+    assert telemetry.value("slo_evaluations_total", "connection") == 2
     assert telemetry.value("slo_last_success_timestamp_seconds") == NOW
-    source.error = None
-    assert set(read(reader, NOW + 90)) == {"api", "speed"}
+    source.fails = lambda _: None
+    assert read(reader, NOW + 90)["api"].burn == {300: 0.0}
 
 
-def test_an_sli_that_cannot_be_asked_for_keeps_no_other_from_being_read(tmp_path: Path) -> None:
-    class Half(Recorded):
-        async def instant(self, expr: str, t: float, step: float | None = None) -> Vector:
-            if "slow_share" in expr:
-                raise SourceError("does not understand", "bad_query")
-            return await super().instant(expr, t, step)
+def test_what_was_not_read_yet_is_listed_without_a_value(tmp_path: Path) -> None:
+    source = Ruler()
+    reader = budgets(tmp_path, source)
+    assert [(view.readings.origin, view.reasons) for view in reader.as_of(NOW)] == [("unread", ("unread",))] * 2
+    assert exposed(Snapshot(NOW, slos=reader.as_of(NOW))) == OBJECTIVES
+    source.fails = lambda _: AWAY
+    assert {view.readings.origin for view in read(reader).values()} == {"unread"}
+    assert {view.readings.origin for view in read(reader, NOW + 15).values()} == {"blind"}
 
-    source, telemetry = Half(), Telemetry()
+
+def test_an_answer_that_does_not_end_freezes_no_value(tmp_path: Path) -> None:
+    source = Ruler()
+    reader = budgets(tmp_path, source)
     source.record("api", e_5m=0.0)
-    views = read(budgets(tmp_path, source, telemetry))
-    assert (views["api"].reasons, views["speed"].reasons) == ((), ("absent",))
-    assert (telemetry.value("slo_evaluations_total", "bad_query"), telemetry.value("slo_evaluations_total", "ok")) == (
-        1,
-        1,
-    )
+    read(reader)
+    assert views(reader, NOW + 59)["api"].readings.origin == "recorded"
+    assert views(reader, NOW + 60)["api"].reasons == ("blind",)
 
 
-# ------------------------------------------------------------------------------------------------ explained
+# ------------------------------------------------------------------------------------------------ reload
 
 
-TERMS = Terms(
-    "shop", "api", 0.999, MONTH, 5, True, "Requests are answered.", (("page", "Burn"), ("ticket", "Smoulder"))
-)
+def test_a_reload_keeps_what_is_known_of_slos_that_did_not_change(tmp_path: Path) -> None:
+    source, seen = Ruler(), []
+    reader = budgets(tmp_path, source)
+    source.record("api", e_5m=0.02)
+    source.direct = {"avg_over_time((avg(((slow_share) >= -Inf)))[5m:1m])": 0.25}
+    before = read(reader)
+    assert before["speed"].burn == {300: 25.0}
+    asked = len(source.asked)
 
+    async def reload(speed: str, new: Ruler | None) -> None:
+        await reader.reconfigure(shop(tmp_path, speed), new, interval=15.0, query_delay=0.0)
+        seen.append({name: view.readings.origin for name, view in views(reader).items()})
+        await reader.stop()
 
-def sentences(terms: Terms = TERMS, **readings: Any) -> tuple[str, ...]:
-    return explain_slo.explain(assess(terms, Readings(**readings), NOW)).sentences
-
-
-def test_a_healthy_slo_is_explained_to_a_newcomer() -> None:
-    found = sentences(errors={300: 0.0, 86400: 0.0005}, events={86400: 1e6}, history=1.0, remaining=0.75)
-    assert "\n".join(found) == (
-        "Requests are answered.\n"
-        "99.9% has to be good over 30d; 0.1% may be bad: that is the error budget.\n"
-        "75% of the budget is left (100% of the period was seen).\n"
-        "Over the last day it burned 0.5 times as fast as the budget allows; at that rate nothing is left 45d from now,"
-        " at 2027-03-01T08:00:00Z.\n"
-        "With so many events the true share of bad ones is between 0.04571% and 0.05458% (95 %).\n"
-        "Burn (page) would fire at a burn rate of 14.4 over 1h and 5m (1.44% bad) or 6 over 6h and 30m (0.6% bad);"
-        " if everything failed, after 52s.\n"
-        "Smoulder (ticket) would fire at a burn rate of 3 over 1d and 2h (0.3% bad) or 1 over 3d and 6h (0.1% bad);"
-        " if everything failed, after 4m 19s."
-    )
-
-
-def test_what_fires_what_is_held_back_and_what_is_missing_is_said() -> None:
-    burning = {300: 0.5, 3600: 0.5, 1800: 0.5, 21600: 0.001}
-    fires = sentences(errors=burning, events={3600: 1e4}, recorded=False)
-    assert "Burn (page) fires: the burn rate is 500 over 1h. Its bounds: 14.4 over 1h and 5m" in fires[2]
-    assert "recording rules are not loaded" in fires[-1]
-    held = sentences(errors=burning, events={3600: 8.0})
-    assert held[-1] == (
-        "The burn rate over 1h is at its bound, but nothing fires: there are fewer bad events than min_bad."
-    )
-    assert "Nothing is known of it" in sentences()[-1]
-    assert "Nothing happened in the last hour" in sentences(events={3600: 0.0})[-1]
-    assert "do not fit together" in sentences(errors={3600: -0.2}, events={3600: 5.0})[-1]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0s"), (51.84, "52s"), (259.2, "4m 19s"), (3600, "1h"), (90_000, "1d 1h")]
-)
-def test_a_span_of_time_is_written_in_two_units_at_most(seconds: float, text: str) -> None:
-    assert explain_slo.about(seconds) == text
+    asyncio.run(reload("99%", None))
+    assert views(reader) == before
+    read(reader, NOW + 15)
+    assert source.asked[asked:] == [QUERY]
+    asyncio.run(reload("98%", None))
+    asyncio.run(reload("98%", Ruler()))
+    assert seen == [
+        {"api": "recorded", "speed": "direct"},
+        {"api": "recorded", "speed": "unread"},
+        {"api": "unread", "speed": "unread"},
+    ]

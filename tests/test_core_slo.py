@@ -131,7 +131,10 @@ def test_the_budget_counts_what_was_seen_only() -> None:
     assert slo.remaining(1.0, 0.002, 0.999) == pytest.approx(-1.0)
 
 
-def test_nothing_is_exhausted_where_nothing_burns_or_nothing_is_left() -> None:
+def test_nothing_is_exhausted_where_nothing_burns_or_is_left_or_that_is_out_of_sight() -> None:
     assert slo.exhaustion(0.5, MONTH, 2.0) == MONTH / 4
     assert slo.exhaustion(0.5, MONTH, 0.0) is None
     assert slo.exhaustion(0.0, MONTH, 2.0) is None
+    assert slo.exhaustion(1.0, MONTH, 0.01) == 100 * MONTH
+    assert slo.exhaustion(1.0, MONTH, 0.0099) is None
+    assert slo.exhaustion(1.0, MONTH, 5e-324) is None

@@ -50,21 +50,22 @@ def test_by_nothing_there_is_one_alert() -> None:
 
 
 def test_several_labels_are_joined_in_their_order() -> None:
-    assert threshold(warning=1, by=["node", "disk"])["expr"] == (
-        'label_join(max by (node, disk) (cpu_ratio), "resource", "/", "node", "disk") > 1'
-    )
+    found = threshold(warning=1, by=["node", "disk"])["expr"]
+    assert r'label_join(max by (node, disk) (cpu_ratio), "resource", "\x1f", "node", "disk")' in found
+    assert found.endswith(r""""resource", "$1/$2", "resource", `([^\x1f]*)\x1f([^\x1f]*)`) > 1""")
 
 
 def test_without_by_no_label_of_replicas_is_left_and_none_that_the_alert_sets() -> None:
     alert = only(shop(team="keys", thresholds={"cpu": {"expr": "cpu_ratio", "warning": 1}}))
-    dropped = "job, replica, prometheus_replica, severity, team, tocsin_service, signal"
+    ours = "alertname, alertstate, dimension, escalated_alert, escalation, page, receiver, severity, signal, slo, team"
+    dropped = f"job, replica, prometheus_replica, {ours}, tocsin_service"
     assert alert["expr"] == f"max without ({dropped}) (cpu_ratio) > 1"
 
 
 def test_a_label_that_the_alert_sets_itself_is_kept_under_another_name() -> None:
+    copied = 'label_join(max by (severity) (cpu_ratio), "tocsin_severity", "", "severity")'
     assert threshold(warning=1, by=["severity"])["expr"] == (
-        'label_join(label_join(max by (severity) (cpu_ratio), "tocsin_severity", "", "severity"), '
-        '"resource", "/", "severity") > 1'
+        f'label_join(max without (severity) ({copied}), "resource", "/", "tocsin_severity") > 1'
     )
 
 
@@ -208,7 +209,7 @@ MANY: dict[str, Any] = {
         "errors": {"expr": RATE, "by": ["svc"], "warning": 0.01, "critical": 0.05},
         "age": {"expr": "time() - backup_timestamp", "by": [], "critical": 86400},
         "replicas": {"expr": "count by (app) (replica_up)", "by": ["app"], "warning": 2, "direction": "down"},
-        "conn": {"expr": "pg_conn", "by": ["instance", "severity"], "critical": 90, "for": "0s"},
+        "conn": {"expr": "pg_conn", "by": ["instance", "severity", "page"], "critical": 90, "for": "0s"},
     },
     "absent": [
         {"name": "Gone", "expr": "gone{job='a'}"},
@@ -270,6 +271,10 @@ BREAKS = {
     "a bound of a rate": ("ShopErrorsCritical", "expr", "> 0.05", "> 0.0501"),
     "another quantile": ("ShopP95", "expr", "0.95,", "0.96,"),
     "a scrape label": ("ShopLoad", "expr", "by (node)", "by (node, instance)"),
+    "a label that routes": ("Lag", "expr", "page, ", ""),
+    "a label that routes under its own name": ("ShopConn", "expr", "max without (page, severity)", ""),
+    "slashes as they are": ("ShopConn", "expr", r"$1$2\\$3", "$1$2$3"),
+    "labels in another order": ("ShopConn", "expr", "$1/$2", "$2/$1"),
     "no resource": ("ShopLoad", "expr", '"resource", "/", "node"', '"other", "/", "node"'),
     "fires too early": ("ShopLoad", "for", "1m", "45s"),
     "fires too late": ("ShopLoad", "for", "1m", "75s"),

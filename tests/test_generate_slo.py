@@ -15,7 +15,7 @@ import generated
 from tocsin.config.load import load
 from tocsin.core import slo as core
 from tocsin.demo.servers import PROMTOOL
-from tocsin.generate import render, rules, slo, slo_cases
+from tocsin.generate import render, slo, slo_cases
 from tocsin.generate.promtool import Fires, Input, Run, case, document
 from tools.servers import require
 
@@ -232,13 +232,3 @@ def test_no_name_of_an_slo_breaks_a_rule(name: str, description: str) -> None:
     target = generated.process().target
     with tempfile.TemporaryDirectory() as folder:
         promtool(Path(folder), list(slo.groups(shop, target)), target, list(slo_cases.cases(shop, target)))
-
-
-def test_slis_that_cannot_be_judged_have_alerts_of_their_own(tmp_path: Path) -> None:
-    shop = generated.service(signals={}, slos={"api": {"objective": 0.99, "sli": {"ratio": "x"}}})
-    data = rules.files(generated.process(), [shop])
-    generated.passes(tmp_path, data)
-    wanted = {"TocsinSLOAbsent", "TocsinSLOBroken", "TocsinSLOIdle"}
-    assert wanted < {one["alert"] for one in data["rules/tocsin.yml"]["groups"][0]["rules"]}
-    without = rules.files(generated.process(), [generated.service()])
-    assert not wanted & {one["alert"] for one in without["rules/tocsin.yml"]["groups"][0]["rules"]}

@@ -93,6 +93,11 @@ def test_the_label_resource_beside_others_is_exported_with_the_prefix() -> None:
         "tier",
         "le",
         "alertname",
+        "alertstate",
+        "page",
+        "receiver",
+        "escalation",
+        "escalated_alert",
     ],
 )
 def test_labels_of_the_operator_and_of_our_own_families_get_the_prefix(label: str) -> None:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from scripted import T0
 from site_client import WEBHOOK, Client, Site, alert, bearer, caller, notification, snapshot
-from tocsin.core.budget import Readings, Terms, assess
+from tocsin.core.budget import Readings, SloView, Terms, assess
 from tocsin.core.snapshot import Missed, Sight, Snapshot
 from tocsin.metrics import Exposition
 from tocsin.source.errors import Klass
@@ -306,3 +306,34 @@ def test_the_landing_page_shows_the_error_budgets_that_burn_first() -> None:
     page = b"".join(Exposition(CollectorRegistry(), "essential").page(found)).decode()
     assert 'tocsin_slo_burn_rate{tocsin_service="shop",slo="hot",window="1h"} 500.0\n' in page
     assert 'tocsin_slo_error_budget_remaining_ratio{tocsin_service="shop",slo="calm"} 0.9\n' in page
+
+
+def test_the_landing_page_and_the_explanation_say_what_keeps_an_error_budget_from_being_known() -> None:
+    def view(name: str, readings: Readings) -> SloView:
+        return assess(Terms("shop", name, 0.999, 30 * 86400, 5, True, "", (("page", f"{name}Burn"),)), readings, T0)
+
+    burning = {300: 0.5, 3600: 0.5}
+    site = Site(
+        Snapshot(
+            T0,
+            slos=(
+                view("loose", Readings(errors=burning, events={3600: 1e6}, origin="direct")),
+                view("gone", Readings(origin="recorded")),
+                view("lost", Readings(origin="blind")),
+                view("young", Readings(origin="unread")),
+            ),
+        )
+    )
+    text = site.ask("GET", "/")[2]
+    cells = re.findall(r"<td>(?:<div|</td>).*", text)
+    assert [re.sub(r"(<[^>]+>)+", "|", cell).strip("|") for cell in cells] == [
+        "looseBurn |would fire|its rules are not loaded",
+        "its SLI has no result",
+        "no answer from the source",
+        "not read yet",
+    ]
+    answers = {name: json.loads(site.ask("GET", f"/api/v1/explain?slo={name}")[2])[0] for name in ("loose", "lost")}
+    assert [(one["origin"], one["firing"], one["would_fire"]) for one in answers.values()] == [
+        ("direct", [], ["looseBurn"]),
+        ("blind", [], []),
+    ]

@@ -165,3 +165,23 @@ def test_publishing_everything_holds_after_a_reload(tmp_path: Path) -> None:
         assert "tocsin_collector_running 1.0" in text
 
     running(path, talk)
+
+
+def test_an_slo_is_explained_before_it_was_read_and_after_a_reload(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    service = {"service": "shop", "slos": {"api": {"objective": "99%", "sli": {"ratio": "slow_share"}}}}
+    (tmp_path / "shop.yml").write_text(yaml.safe_dump(service))
+
+    async def talk(client: Client, _: Running) -> None:
+        for _again in range(2):
+            async with client.get("/api/v1/explain?slo=api") as response:
+                assert response.status == 200
+                # Nobody answers there; how often that was tried by now is left open.
+                assert (await response.json())[0]["reasons"] in (["unread"], ["blind"])
+            assert (
+                'tocsin_slo_objective_ratio{tocsin_service="shop",slo="api"} 0.99\n'
+                in await (await client.get("/metrics")).text()
+            )
+            assert (await client.post("/-/reload")).status == 200
+
+    running(path, talk)

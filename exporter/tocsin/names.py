@@ -17,12 +17,20 @@ SLO = "slo"
 BASE_LABELS = (SERVICE, SIGNAL, RESOURCE)
 SLO_LABELS = (SERVICE, SLO)
 
+#: Labels by which alerts are told apart, routed, inhibited and escalated: an alert has the values that Tocsin sets, and
+#: no others, so no label of a scraped series can wake anybody or choose who is told.
+ALERT_LABELS = frozenset(
+    {"alertname", "alertstate", SERVICE, SIGNAL, SLO, "severity", "team", "dimension", "page"}
+    | {"receiver", "escalation", "escalated_alert"}
+)
+
 #: Identity labels with one of these names are exported with :data:`PREFIX`: the first group is put on every target by
-#: Prometheus or its operator (ours would come back as ``exported_...``), the second is used by our own families.
-RESERVED_LABELS = frozenset(
-    {"service", "job", "instance", "namespace", "pod", "container", "endpoint"}
-    | {"signal", "slo", "severity", "team", "dimension", "horizon", "model", "detector", "reason", "window", "tier"}
-    | {"le", "alertname"}
+#: Prometheus or its operator (ours would come back as ``exported_...``), the second is used by our own families, the
+#: third by alerts.
+RESERVED_LABELS = (
+    frozenset({"service", "job", "instance", "namespace", "pod", "container", "endpoint"})
+    | {"horizon", "model", "detector", "reason", "window", "tier", "le"}
+    | ALERT_LABELS
 )
 
 TIER_LABELS = {-1: "Unknown", 0: "Normal", 1: "Informational", 2: "Watch", 3: "Action", 4: "Critical"}
@@ -188,11 +196,17 @@ OWN = _families(
     Family("source_clock_skew_seconds", "always", "Clock of the source less ours, from the Date header; 0 within 2 s."),
     Family("collector_running", "always", "1 while the evaluation loop runs.", ()),
     Family("self_cpu_ratio", "always", "CPU seconds that Tocsin spent per second since the last scrape."),
-    Family("slo_evaluations_total", "always", "Readings of all SLOs, by outcome.", ("outcome",), "counter"),
+    Family(
+        "slo_evaluations_total",
+        "always",
+        "Readings of all SLOs, and failed ones of an SLO without rules, by outcome.",
+        ("outcome",),
+        "counter",
+    ),
     Family(
         "slo_last_success_timestamp_seconds",
         "always",
-        "Unix time of the last successful reading of the SLOs; their gauges are as of then.",
+        "Unix time of the last successful reading of the SLOs; what is recorded is as of then, less the query delay.",
     ),
     Family("alerts_received_total", "always", "Alerts that arrived at the webhook, by status.", ("status",), "counter"),
     Family("webhook_requests_total", "always", "Requests to the webhook, by HTTP status.", ("code",), "counter"),
@@ -217,7 +231,8 @@ SLO_FAMILIES = _families(
     Family(
         "slo_error_budget_exhaustion_timestamp_seconds",
         "essential",
-        "Unix time at which nothing is left at the burn rate of the last day; absent when nothing burns or is left.",
+        "Unix time at which nothing is left at the burn rate of the last day; absent when nothing burns or is left, "
+        "and beyond 100 periods.",
         SLO_LABELS,
     ),
     Family(

@@ -44,6 +44,9 @@ groups:
       - {alert: Always, expr: 'queue < 1000'}
       - {alert: Level, expr: 'count(tocsin_severity_level >= 4) > 3'}
       - {alert: Young, expr: 'young > 0'}
+      - {alert: YoungAlways, expr: 'young < 1'}
+      - {alert: Short, expr: 'short < 1'}
+      - {alert: Absent, expr: 'absent(nowhere)'}
 """
 
 
@@ -58,7 +61,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, flo
 
 
 def page(end: float) -> Iterator[str]:
-    """OpenMetrics: a queue with excursions of known lengths, a load that jumps, a series of the last two days."""
+    """OpenMetrics: a queue with excursions of known lengths, a load that jumps, series of the last days and hours."""
     times = [end - i * MINUTE for i in range(16 * DAY // MINUTE, -1, -1)]
     yield "# TYPE queue gauge"
     over = {t for begin, length in excursions(end) for t in times_of(begin, length)}
@@ -68,6 +71,8 @@ def page(end: float) -> Iterator[str]:
     yield from (f'load{{node="n1"}} {100 if t in jumps else 5 + i % 3} {t:.0f}' for i, t in enumerate(times))
     yield "# TYPE young gauge"
     yield from (f"young 0 {t:.0f}" for t in times if t > end - 2 * DAY)
+    yield "# TYPE short gauge"
+    yield from (f"short 0 {t:.0f}" for t in times if t > end - 5.5 * 3600)
 
 
 def times_of(begin: float, minutes: int) -> list[float]:
@@ -133,13 +138,24 @@ def test_what_is_recorded_by_a_rule_that_is_not_loaded_is_worked_out(told: dict[
 def test_what_cannot_be_known_says_why(told: dict[str, dict[str, Any]]) -> None:
     reasons = {name: one["not_asked"] for name, one in told.items() if one["episodes"] is None}
     assert reasons.pop("OfAnother") == "shop:bad:ratio is recorded, not in the source, and asked for by its label node"
-    assert reasons.pop("Level") == "needs Tocsin's own tocsin_severity_level in the source, over all of the time"
+    assert reasons.pop("ShopGoneCritical") == "nothing_here is not in the source"
+    assert reasons.pop("Short") == "the source has only 5h of it, and 1d is the least"
+    assert reasons.pop("Level") == "needs tocsin_severity_level in the source"
     assert "TocsinDown" in reasons
-    assert all(reason.startswith("needs Tocsin's own ") for reason in reasons.values())
+    assert all(reason.startswith("needs tocsin_") for reason in reasons.values())
 
 
 def test_what_is_younger_than_two_weeks_is_marked(told: dict[str, dict[str, Any]]) -> None:
-    assert {name for name, one in told.items() if one["less_history"]} == {"Young", "ShopGoneCritical"}
+    assert {name for name, one in told.items() if one["less_history"]} == {"Young", "YoungAlways"}
+    # It fired for two days of fourteen, which is all of the time that there was.
+    assert told["YoungAlways"]["firing_ratio"] == pytest.approx(1, abs=0.03)
+    assert told["YoungAlways"]["unbearable"] == "fires 100% of the time"
+    assert told["YoungAlways"]["notes"] == ["of the last 2.0 days only"]
+
+
+def test_what_was_absent_all_the_time_says_what_it_was(told: dict[str, dict[str, Any]]) -> None:
+    absent = told["Absent"]
+    assert (absent["firing_ratio"], absent["notes"]) == (1.0, ["nowhere is not in the source"])
 
 
 def test_the_watchdog_is_not_asked_about(told: dict[str, dict[str, Any]]) -> None:
@@ -151,7 +167,10 @@ def test_people_see_a_table_and_whom_nobody_could_live_with(history: tuple[str, 
     assert result.exit_code == 3
     row = next(line for line in result.stdout.splitlines() if line.startswith("ShopLoadCritical "))
     assert row.split() == ["ShopLoadCritical", "yes", "23", "11.5", "17m45s", "2.0%"]
-    assert "not known: needs Tocsin's own tocsin_severity_level in the source, over all of the time: " in result.stdout
+    assert (
+        "cannot be judged here: needs tocsin_severity_level in the source: TocsinScrapedWithoutHonorLabels, Level\n"
+        in result.stdout
+    )
     pages = "found an alert that pages 1.6 times a day, expected one that somebody can live with"
     assert f"WARNING: rules/shop.yml: tocsin-shop-load / ShopLoadCritical: {pages}\n" in result.stdout
     always = "found an alert that fires 100% of the time, expected one that somebody can live with"

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -81,6 +82,11 @@ def alerts(url: str) -> list[str]:
     return sorted(json.dumps(one["metric"], sort_keys=True) for one in answer["data"]["result"])
 
 
+def quiet(tocsin: Tocsin) -> Any:
+    """What the running Tocsin says of the SLO without an event."""
+    return json.loads(get(f"{tocsin.url}/api/v1/explain?slo=quiet")[1])[0]
+
+
 @pytest.mark.parametrize("loaded", [True, False], ids=["recorded", "without rules"])
 def test_a_burning_budget_reaches_the_alert_the_page_and_the_explanation(tmp_path: Path, loaded: bool) -> None:
     traffic, port = Traffic(good=1000.0, bad=0.0), free_port()
@@ -126,6 +132,14 @@ def test_a_burning_budget_reaches_the_alert_the_page_and_the_explanation(tmp_pat
                 assert tocsin.sample("tocsin_slo_objective_ratio", slo="api") == 0.999
                 until(lambda: tocsin.sample("tocsin_slo_error_ratio_upper", slo="api"), "with its interval")
                 _, out, _ = command("explain", "slo", "api", "--url", tocsin.url)
+                until(lambda: "absent" in quiet(tocsin)["reasons"], "nothing is known of what is never counted")
+                assert quiet(tocsin)["origin"] == ("recorded" if loaded else "direct")
+                _, unknown, _ = command("explain", "slo", "quiet", "--url", tocsin.url)
+                assert get(tocsin.url + "/-/reload", "POST")[0] == 200
+                assert tocsin.sample("tocsin_slo_burn_rate", **burn) is not None
     assert "Requests are answered." in out
     assert ("ApiErrorBudgetBurn (page) fires" in out) or not loaded
     assert ("recording rules are not loaded" in out) != loaded
+    assert unknown.startswith("quiet (shop): unknown at ")
+    assert "What its SLI asks for has no result now" in unknown
+    assert ("recording rules are not loaded" in unknown) != loaded

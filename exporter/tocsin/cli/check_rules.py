@@ -79,8 +79,10 @@ def check_rules(
     knows is a fault in generated rules and a warning in FILES.
 
     With --source the past tells how often each alert would have fired: tier alerts as a Tocsin that was running would
-    have graded, the others by their expressions, once a minute. An alert that pages more than once a day, fires more
-    than ten times a day or more than half of the time is a warning: nobody could live with it.
+    have graded, the others by their expressions, once a minute; error budgets whose recordings are not there by the
+    metrics of their SLI, every five minutes. An alert that pages more than once a day, fires more than ten times a day
+    or more than half of the time is a warning: nobody could live with it. What the source cannot tell is said with the
+    reason, and judged by nobody.
 
     Exit status: 0 when all is well, 1 with faults, 2 for a wrong command line, 3 with warnings under --strict.
     """

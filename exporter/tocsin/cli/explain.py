@@ -99,12 +99,21 @@ def words(explanation: dict[str, Any]) -> str:
     """An explanation as text."""
     if "slo" in explanation:
         head = click.style(printable(f"{explanation['slo']} ({explanation['service']})"), bold=True)
-        state = click.style("fires", fg="red", bold=True) if explanation["firing"] else "does not fire"
-        head = f"{head}: {state} at {explanation['evaluated_at']}"
+        when = f" at {explanation['evaluated_at']}" if explanation["evaluated_at"] else ""
+        head = f"{head}: {_state(explanation)}{when}"
         return "\n".join([head, *(f"  - {printable(sentence)}" for sentence in explanation["sentences"])])
     title = printable(f"{explanation['resource']} ({explanation['service']}/{explanation['signal']})")
     head = f"{click.style(title, bold=True)}: {tier_word(explanation['tier'])} at {explanation['evaluated_at']}"
     return "\n".join([head, *(f"  - {printable(sentence)}" for sentence in explanation["sentences"])])
+
+
+def _state(explanation: dict[str, Any]) -> str:
+    """What the alerts of an SLO do."""
+    for key, word in (("firing", "fires"), ("would_fire", "would fire")):
+        if explanation[key]:
+            return click.style(word, fg="red", bold=True)
+    unknown = {"unread", "blind", "absent", "unanswered"} & set(explanation["reasons"])
+    return click.style("unknown", fg="white") if unknown else "does not fire"
 
 
 def printable(text: str) -> str:
@@ -150,11 +159,13 @@ def _slo_from_config(config: Config, query: dict[str, str], source: Source, tele
     async def read() -> tuple[SloView, ...]:
         async with source:
             budgets = Budgets(wanted, source, telemetry, query_delay=source.query_delay)
-            await budgets.read(time.time() - source.query_delay)
-            return budgets.views
+            now = time.time() - source.query_delay
+            await budgets.read(now)
+            await budgets.ask(now)
+            return budgets.as_of(now)
 
     views = asyncio.run(read())
-    if not views:
+    if not any(view.readings.known for view in views):
         raise Failed(f"{config.process.source.url} did not answer")
     return 200, [explain_slo(view).as_dict() for view in views]
 

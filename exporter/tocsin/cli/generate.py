@@ -15,6 +15,7 @@ from tocsin.config.faults import ConfigError
 from tocsin.config.load import Config, load
 from tocsin.generate import kubernetes, render, rules
 from tocsin.generate import prometheus as snippet
+from tocsin.generate.lint.readable import unreadable
 from tocsin.generate.rules import GenerateError
 from tocsin.generate.write import Difference, apply, compare
 
@@ -67,8 +68,14 @@ def rules_command(path: Path, out: Path, check: bool, prune: bool) -> None:
 
 
 def _texts(config: Config, count: Counter[str]) -> Iterator[tuple[str, str]]:
-    """Every file, one at a time: a large configuration's would not fit beside each other. Counts the rules."""
+    """Every file, one at a time: a large configuration's would not fit beside each other. Counts the rules.
+
+    Raises GenerateError when a rule is not PromQL.
+    """
+    services = {service.service: service for service in config.services}
     for name, data in kubernetes.files(rules.each(config.process, config.services)):
+        if found := list(unreadable(name, data, services.get(name.rpartition("/")[2].removesuffix(".yml")))):
+            raise GenerateError("nothing is written, because Prometheus could not read it:\n" + "\n".join(found))
         text = render.document(data, __version__, config.hash)
         if name.rpartition("/")[0] == names.RULES:
             count.update(

@@ -117,15 +117,18 @@ class Running:
 
     async def _apply(self, config: Config, known: tuple[Caller, ...], source: Source | None) -> None:
         old, self._source = self._source, source or self._source
-        await self._budgets.stop()
         await self._engine.reconfigure(
             specs_of(config),
             source,
             query_delay=self._source.query_delay,
             max_series=config.process.max_series,
         )
-        self._budgets = self._new_budgets(config)
-        self._budgets.start()
+        await self._budgets.reconfigure(
+            slo_specs_of(config),
+            source,
+            interval=config.process.target.evaluation_interval,
+            query_delay=self._source.query_delay,
+        )
         if source is not None:
             await old.__aexit__(None, None, None)
         if config.process.publish != self._config.process.publish:
@@ -149,7 +152,7 @@ class Running:
         log.info("query budget", budget=str(self._source.budget(queries)), url=self._config.process.source.url)
 
     def _snapshot(self) -> Snapshot:
-        return replace(self._engine.view(), slos=self._budgets.views)
+        return replace(self._engine.view(), slos=self._budgets.as_of(time.time() - self._source.query_delay))
 
     def _page(self, openmetrics: bool) -> Iterator[bytes]:
         then, spent = self._cpu

@@ -9,6 +9,7 @@ import promql_parser
 MAX_TOKENS = 1000
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`', re.DOTALL)
+_STRING_OR_COMMENT = re.compile(rf"{_STRING.pattern}|[ \t]*#[^\n]*", re.DOTALL)
 _TOKEN = re.compile(r"[\w.:]+|[^\s\w]")
 #: Prometheus before 3.0 calls it so; the parser knows the newer name only.
 _OLD_NAME = re.compile(r"\bholt_winters(?=\s*\()")
@@ -19,6 +20,25 @@ _EXTENDED = re.compile(r"\b(?:anchored|smoothed)\b")
 def tokens(expr: str) -> int:
     """Words and signs of an expression, a string literal being one of each."""
     return len(_TOKEN.findall(_STRING.sub("x", expr)))
+
+
+def uncommented(expr: str) -> str:
+    """The expression without comments, which would swallow what is written behind it in the same line."""
+    return _STRING_OR_COMMENT.sub(lambda match: match[0] if match[0][0] in "\"'`" else "", expr).strip()
+
+
+def masked(expr: str) -> str:
+    """The expression with an x for each sign inside a string or a comment."""
+    return _STRING_OR_COMMENT.sub(lambda match: "x" * len(match[0]), expr)
+
+
+def outside_strings(pattern: re.Pattern[str], new: str, expr: str) -> str:
+    """The expression with what the pattern finds replaced, except in strings and comments."""
+    out, end = "", 0
+    for match in pattern.finditer(masked(expr)):
+        out += expr[end : match.start()] + new
+        end = match.end()
+    return out + expr[end:]
 
 
 def parse(expr: str) -> promql_parser.Expr:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from tocsin.config import queries
 from tocsin.config.faults import Path as KeyPath
 from tocsin.config.foreign import Foreign, Place
-from tocsin.config.slo import WINDOW
 from tocsin.config.types import describe
+from tocsin.config.window import WINDOW, has_window
 
 #: Sources that are asked in PromQL.
 _TYPES = ("prometheus", "thanos", "mimir", "cortex", "victoriametrics")
@@ -78,7 +78,7 @@ class _Reader:
         some, total = self.query("ratioMetric", kind), self.query("ratioMetric", "total")
         if some is None or total is None:
             return None
-        plain = [WINDOW not in query.text for query in (some, total)]
+        plain = [not has_window(query.text) for query in (some, total)]
         if any(plain):
             asked = self.plain(kind, some, total, counter) if all(plain) else None
             if asked is None and not all(plain):
@@ -138,7 +138,7 @@ class _Reader:
         query = self.parsed(text, where, fixed=False)
         if query is None:
             return None
-        if WINDOW in query.text:
+        if has_window(query.text):
             self.fault("found a window to fill in, expected a value at a moment", *where)
             return None
         key, bad = _OPS[op]

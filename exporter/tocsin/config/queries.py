@@ -12,7 +12,7 @@ from typing import Literal
 import promql_parser
 
 from tocsin.config import expr
-from tocsin.config.slo import WINDOW
+from tocsin.config.window import WINDOW, has_window, over
 
 #: Stands for the window while an expression is parsed: nobody writes this one.
 _STAND_IN, _SECONDS = "2h11m59s", 7919
@@ -23,7 +23,6 @@ _STEP = "1m"
 _MOST = 300
 
 _TEMPLATE = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
-_STRING_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`|[ \t]*#[^\n]*', re.DOTALL)
 _RANGE = re.compile(r"\[([^\]]*)\]")
 _NO_STEP = re.compile(r"\[\$window\s*:\s*\]")
 _RATE = re.compile(r"\brate(?=\s*\()")
@@ -55,7 +54,7 @@ class Query:
     @cached_property
     def tree(self) -> promql_parser.Expr:
         """What it says."""
-        return expr.parse(self.text.replace(WINDOW, _STAND_IN))
+        return expr.parse(over(self.text, _STAND_IN))
 
     @cached_property
     def counts(self) -> frozenset[str]:
@@ -84,7 +83,7 @@ class Query:
         plain = str(node.prettify())
         if _STAND_IN in plain:
             return None
-        code = _masked(self.text)
+        code = expr.masked(self.text)
         end = code.find("[") if "[" in code else len(code)
         start = code.rfind("(", 0, end) + 1
         text = self.text[start:end].strip()
@@ -93,7 +92,7 @@ class Query:
     @property
     def number(self) -> str:
         """The number of events over the window, of an expression that :attr:`counts`."""
-        return self.selector or _outside_strings(_RATE, "increase", self.text)
+        return self.selector or expr.outside_strings(_RATE, "increase", self.text)
 
     @property
     def one(self) -> str:
@@ -107,16 +106,16 @@ def parse(text: str, *, fixed: bool = False) -> Query:
     With `fixed` a query without one is about whatever window it is asked for: its range, one and the same wherever
     there is one, stands for it.
     """
-    text = _STRING_OR_COMMENT.sub(lambda m: m[0] if m[0][0] in "\"'`" else "", _TEMPLATE.sub(WINDOW, text)).strip()
+    text = expr.uncommented(_TEMPLATE.sub(WINDOW, text))
     if match := re.search(r"\{\{.*?(?:\}\}|$)", text, re.DOTALL):
         raise ValueError(f"found {match[0]}, expected no other placeholder than {{{{.window}}}}")
-    if fixed and WINDOW not in text:
+    if fixed and not has_window(text):
         text = _unfixed(text)
     # Where rules are evaluated often, a subquery over days would be too large by itself.
-    text = _outside_strings(_NO_STEP, f"[{WINDOW}:{_STEP}]", text)
+    text = expr.outside_strings(_NO_STEP, f"[{WINDOW}:{_STEP}]", text)
     if (count := expr.tokens(text)) > _MOST:
         raise ValueError(f"found {count} words and signs, expected at most {_MOST}: record parts of it by a rule")
-    if message := expr.fault(text.replace(WINDOW, _STAND_IN)):
+    if message := expr.fault(over(text, _STAND_IN)):
         raise ValueError(message.replace(_STAND_IN, WINDOW))
     return Query(text)
 
@@ -139,7 +138,7 @@ def events(kind: Kind, some: Query, total: Query) -> Asked:
 def ratio(kind: Kind, query: Query) -> Asked:
     """An SLI from a query for a share."""
     share = query.text if kind == "bad" else f"1 - ({query.text})"
-    if WINDOW not in query.text:
+    if not has_window(query.text):
         return Asked({"ratio": share})
     # Nothing divided by nothing is NaN, which would be part of every average over the period.
     share = f"({share}) >= -Inf"
@@ -151,28 +150,14 @@ def ratio(kind: Kind, query: Query) -> Asked:
 
 def _unfixed(text: str) -> str:
     """The text with the window in place of its one range."""
-    code = _masked(text)
+    code = expr.masked(text)
     ranges = {match[1].strip() for match in _RANGE.finditer(code)}
     if any(":" in found for found in ranges):
         raise ValueError("found a subquery, expected {{.window}} where the window stands")
     if len(ranges) > 1:
         found = " and ".join(sorted(ranges))
         raise ValueError(f"found ranges of {found}, expected one and the same, or {{{{.window}}}} for the window")
-    return _outside_strings(_RANGE, f"[{WINDOW}]", text)
-
-
-def _masked(text: str) -> str:
-    """The text with an x for each sign inside a string."""
-    return _STRING_OR_COMMENT.sub(lambda match: "x" * len(match[0]), text)
-
-
-def _outside_strings(pattern: re.Pattern[str], new: str, text: str) -> str:
-    """The text with what the pattern finds replaced, except in strings."""
-    out, end = "", 0
-    for match in pattern.finditer(_masked(text)):
-        out += text[end : match.start()] + new
-        end = match.end()
-    return out + text[end:]
+    return expr.outside_strings(_RANGE, f"[{WINDOW}]", text)
 
 
 def _inside(node: promql_parser.Expr) -> promql_parser.Expr:

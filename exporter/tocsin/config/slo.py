@@ -9,9 +9,6 @@ from tocsin.config.types import Duration, Ratio
 
 Period = Literal["7d", "28d", "30d", "90d"]
 
-#: What stands for the window in an expression that has to be asked over several: `increase(x[$window])`.
-WINDOW = "$window"
-
 
 class Latency(Model):
     """Share of requests that took longer than a bound, from a histogram."""

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 from tocsin import names
-from tocsin.config import expr, texts
+from tocsin.config import expr, texts, window
 from tocsin.config.faults import Path
 from tocsin.config.known import Finding, Known
 from tocsin.config.models import Latency, Service, SignalBound, Sli, Slo, SloAlert
-from tocsin.config.slo import WINDOW
 from tocsin.config.types import describe, format_duration, parse_whole_seconds
 from tocsin.core import slo as core
 
@@ -18,6 +17,8 @@ WAYS = (("bad", "total"), ("good", "total"), ("latency",), ("probe",), ("ratio",
 
 #: What a default name ends in.
 _SUFFIX: dict[core.Kind, str] = {"page": "", "ticket": "Ticket"}
+
+_RATE = re.compile(r"\bi?rate(?=\s*\()")
 
 #: Oldest Prometheus whose native histograms, and the functions on them, are no experiment.
 _NATIVE = (3, 0)
@@ -71,7 +72,7 @@ def _sli(sli: Sli, at: Path, service: Service, known: Known) -> Iterator[Finding
         yield from _latency(sli.latency, (*at, "latency"), known)
     if sli.probe is not None and (message := expr.selector_fault(sli.probe)):
         yield Finding((*at, "probe"), message)
-    if sli.ratio is not None and (message := expr.fault(sli.ratio.replace(WINDOW, "5m"))):
+    if sli.ratio is not None and (message := window.fault(sli.ratio)):
         yield Finding((*at, "ratio"), message)
     if sli.threshold is not None:
         yield from _threshold(sli.threshold, (*at, "threshold"), service)
@@ -79,13 +80,13 @@ def _sli(sli: Sli, at: Path, service: Service, known: Known) -> Iterator[Finding
 
 def _counted(text: str, at: Path) -> Iterator[Finding]:
     """A selector, or an expression of a number of events over a window."""
-    if WINDOW not in text:
+    if not window.has_window(text):
         if message := expr.selector_fault(text):
-            yield Finding(at, f"{message}; or an expression with [{WINDOW}] that gives a number of events")
+            yield Finding(at, f"{message}; or an expression with [{window.WINDOW}] that gives a number of events")
         return
-    if message := expr.fault(text.replace(WINDOW, "5m")):
+    if message := window.fault(text):
         yield Finding(at, message)
-    elif match := re.search(r"\bi?rate(?=\s*\()", text):
+    elif match := _RATE.search(expr.masked(text)):
         yield Finding(at, f"found {match[0]}(), expected increase(): events are counted, not events per second")
 
 

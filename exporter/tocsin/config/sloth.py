@@ -18,8 +18,9 @@ from tocsin.config.faults import Path as KeyPath
 from tocsin.config.foreign import Foreign, Place
 from tocsin.config.known import Known
 from tocsin.config.references import check_service
-from tocsin.config.slo import WINDOW, Period
+from tocsin.config.slo import Period
 from tocsin.config.types import describe
+from tocsin.config.window import has_window
 from tocsin.config.yaml import Document, parse_all
 
 VERSION = "prometheus/v1"
@@ -227,7 +228,7 @@ class _Slo:
         except ValueError as error:
             self.spec.fault(str(error), *at)
             return None
-        if WINDOW not in query.text:
+        if not has_window(query.text):
             self.spec.fault("found no {{.window}}, expected it where the window stands", *at)
             return None
         return query

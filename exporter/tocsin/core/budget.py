@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tocsin.core import slo
 from tocsin.core.slo import Kind, Pair, Reason
@@ -11,6 +12,11 @@ from tocsin.core.slo import Kind, Pair, Reason
 WHOLE = 0.99
 #: How far outside of 0..1 a share of bad events may lie; Prometheus extrapolates the two counts apart.
 TOLERANCE = 0.01
+
+
+#: Where readings come from: the rules recorded them; the rules are not loaded and the source was asked for the same; it
+#: was not read yet; the source gives no answer.
+Origin = Literal["recorded", "direct", "unread", "blind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +42,30 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What the rules recorded: shares of bad events and numbers of events by window in seconds, and of the period.
+    """What was read: shares of bad events and numbers of events by window in seconds, and of the period.
 
-    `recorded` says whether the rules did; else the source was asked for the same.
+    `unanswered`: whether something is missing because the source did not answer for it.
     """
 
     errors: Mapping[int, float] = field(default_factory=dict)
     events: Mapping[int, float] = field(default_factory=dict)
     history: float | None = None
     remaining: float | None = None
-    recorded: bool = True
+    origin: Origin = "recorded"
+    unanswered: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an answer at all, be it that there is nothing."""
+        return self.origin in ("recorded", "direct")
 
 
 @dataclass(frozen=True, slots=True)
 class SloView:
-    """An error budget at unix time `t`: what is published and explained. None or nothing for what is not known."""
+    """An error budget: what is published and explained. None or nothing for what is not known.
+
+    `t` is the unix time that it is as of; where the source gives no answer that of the last one.
+    """
 
     terms: Terms
     t: float
@@ -62,7 +77,7 @@ class SloView:
     #: Windows at their thresholds, and those of them that little traffic holds back, with the reason.
     burning: tuple[Pair, ...]
     held_back: Mapping[Pair, Reason]
-    #: Why a number is missing or less than it seems: absent, idle, broken, partial_history.
+    #: Why a number is missing or less than it seems: unread, blind, unanswered, absent, idle, broken, partial_history.
     reasons: tuple[str, ...]
 
 
@@ -102,8 +117,14 @@ def _interval(errors: Mapping[int, float], readings: Readings) -> tuple[float, f
 
 
 def _reasons(readings: Readings) -> tuple[str, ...]:
+    if not readings.known:
+        return (readings.origin,)
     found = []
-    if not readings.errors and not readings.events:
+    shortest = slo.ALL[0]
+    if readings.unanswered:
+        found.append("unanswered")
+    elif shortest not in readings.errors and readings.events.get(shortest) != 0:
+        # As the alert has it: the long windows go on with what was there, and events without a share lack a metric.
         found.append("absent")
     elif readings.events.get(slo.HOUR) == 0:
         found.append("idle")

@@ -12,10 +12,26 @@ from tocsin.core.readable import instant, show
 _DAY, _HOUR, _MINUTE = 86400, 3600, 60
 
 _WHY = {
-    "absent": "Nothing is known of it: its expressions have no result. Is what they ask for scraped?",
+    "unread": "It was not read yet: that is done as soon as the source answers.",
+    "blind": "Nothing is known of it since {t}: the source gives no answer.",
+    "unanswered": "The source did not answer for all of it, so that numbers are missing; it is asked again.",
+    "absent": (
+        "What its SLI asks for has no result now, so that no alert of it can fire. Is the target up, are the metrics "
+        "and their labels still called so, and has the histogram of a latency a bucket at exactly `le`?"
+    ),
     "idle": "Nothing happened in the last hour, so nothing was bad; that is no fault.",
     "broken": "More is bad than there is, or less than nothing: the expressions of the SLI do not fit together.",
     "partial_history": "Not all of the period has been seen yet, so that the budget may look fuller than it is.",
+}
+#: The same in a few words.
+_NOTES = {
+    "unread": "not read yet",
+    "blind": "no answer from the source",
+    "unanswered": "not all was answered",
+    "absent": "its SLI has no result",
+    "idle": "no events in the last hour",
+    "broken": "its SLI does not add up",
+    "partial_history": "the period was not seen whole yet",
 }
 _HELD = {
     "few_bad_events": "there are fewer bad events than min_bad",
@@ -30,13 +46,21 @@ class Explanation:
     view: SloView
     sentences: tuple[str, ...]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is missing, in a few words each."""
+        rules = ("its rules are not loaded",) if self.view.readings.origin == "direct" else ()
+        return (*rules, *(_NOTES[reason] for reason in self.view.reasons))
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data; what is not known is null."""
         view, terms = self.view, self.view.terms
+        burning = [name for name, pairs in _firing(view) if pairs]
+        recorded = view.readings.origin == "recorded"
         return {
             "service": terms.service,
             "slo": terms.slo,
-            "evaluated_at": instant(view.t),
+            "evaluated_at": instant(view.t) if view.readings.known else None,
             "objective": terms.objective,
             "period_seconds": terms.period,
             "burn_rates": {length(window): burn for window, burn in sorted(view.burn.items())},
@@ -44,8 +68,9 @@ class Explanation:
             "exhausted_at": None if view.exhausted_at is None else instant(view.exhausted_at),
             "history": view.readings.history,
             "error_ratio_interval": view.interval,
-            "recorded": view.readings.recorded,
-            "firing": [name for name, pairs in _firing(view) if pairs],
+            "origin": view.readings.origin,
+            "firing": burning if recorded else [],
+            "would_fire": [] if recorded else burning,
             "held_back": sorted(set(view.held_back.values())),
             "reasons": list(view.reasons),
             "sentences": list(self.sentences),
@@ -53,8 +78,8 @@ class Explanation:
 
 
 def explain(view: SloView) -> Explanation:
-    """Say what the SLO promises, how it stands, what would page and what is missing."""
-    parts = (_promise, _standing, _alerts, _held_back, _missing)
+    """Say what the SLO promises, how it stands, what is missing and what would page."""
+    parts = (_promise, _standing, _missing, _alerts, _held_back)
     return Explanation(view, tuple(sentence for part in parts for sentence in part(view)))
 
 
@@ -105,13 +130,24 @@ def _standing(view: SloView) -> Iterator[str]:
         yield "Nothing was bad in the last day, so nothing burns."
         return
     end = ""
-    if view.exhausted_at is not None:
+    if view.exhausted_at is None and left is not None and left > 0:
+        end = f"; at that rate it lasts longer than {slo.IN_SIGHT} periods"
+    elif view.exhausted_at is not None:
         when = f"{about(view.exhausted_at - view.t)} from now, at {instant(view.exhausted_at)}"
         end = f"; at that rate nothing is left {when}"
     yield f"Over the last day it burned {show(burn)} times as fast as the budget allows{end}."
     if view.interval is not None:
         lower, upper = view.interval
         yield f"With so many events the true share of bad ones is between {percent(lower)} and {percent(upper)} (95 %)."
+
+
+def _missing(view: SloView) -> Iterator[str]:
+    if view.readings.origin == "direct":
+        yield (
+            "Its recording rules are not loaded (`tocsin generate rules` writes them), so its alerts cannot fire; the "
+            "source is asked for its numbers directly, every five minutes."
+        )
+    yield from (_WHY[reason].format(t=instant(view.t)) for reason in view.reasons)
 
 
 def _firing(view: SloView) -> Iterator[tuple[str, list[slo.Pair]]]:
@@ -129,7 +165,8 @@ def _alerts(view: SloView) -> Iterator[str]:
         )
         if firing:
             now = ", ".join(f"{show(view.burn.get(p.window.long, 0.0))} over {length(p.window.long)}" for p in firing)
-            yield f"{name} ({kind}) fires: the burn rate is {now}. Its bounds: {bounds}."
+            fires = "fires" if view.readings.origin == "recorded" else "would fire if its rules were loaded"
+            yield f"{name} ({kind}) {fires}: the burn rate is {now}. Its bounds: {bounds}."
             continue
         found = [slo.detection(pair, 1.0, terms.period, terms.objective) for pair in pairs]
         soonest = min((d.seconds for d in found if d is not None), default=0.0)
@@ -141,12 +178,3 @@ def _alerts(view: SloView) -> Iterator[str]:
 def _held_back(view: SloView) -> Iterator[str]:
     for pair, reason in view.held_back.items():
         yield f"The burn rate over {length(pair.window.long)} is at its bound, but nothing fires: {_HELD[reason]}."
-
-
-def _missing(view: SloView) -> Iterator[str]:
-    yield from (_WHY[reason] for reason in view.reasons)
-    if not view.readings.recorded:
-        yield (
-            "Its recording rules are not loaded, so its alerts cannot fire; these numbers were asked of the source "
-            "directly, every five minutes."
-        )

@@ -11,8 +11,14 @@ _SIZES = {
 _SUFFIXES = {"bytes": " B", "seconds": " s", "celsius": " C", "per_second": "/s", "per_minute": "/min"}
 
 
+#: Unix times between which there are dates.
+_YEAR_1, _YEAR_10000 = -62135596800.0, 253402300800.0
+
+
 def instant(t: float) -> str:
-    """Unix time as ISO 8601 with Z."""
+    """Unix time as ISO 8601 with Z; in words where there is no such date."""
+    if not _YEAR_1 <= t < _YEAR_10000:
+        return "after the year 9999" if t > 0 else "before the year 1" if t < 0 else "at no time"
     return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

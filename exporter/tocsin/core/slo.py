@@ -44,6 +44,8 @@ WINDOWS = (
 ALL = tuple(sorted({w.short for w in WINDOWS} | {w.long for w in WINDOWS}))
 #: Burn rate of the exhaustion time, and window of the exact interval.
 RECENT = DAY
+#: Periods ahead that an exhaustion is looked for; a later one is no news, and soon no date either.
+IN_SIGHT = 100
 
 
 def _literal(x: float) -> float:
@@ -166,5 +168,8 @@ def remaining(history: float, bad_ratio: float, objective: float) -> float:
 
 
 def exhaustion(remaining: float, period: int, burn: float) -> float | None:
-    """Seconds until nothing is left at this burn rate; None when nothing burns or nothing is left."""
-    return remaining * period / burn if burn > 0 and remaining > 0 else None
+    """Seconds until nothing is left at this burn rate; None when nothing burns or is left, or that is out of sight."""
+    if burn <= 0 or remaining <= 0:
+        return None
+    left = remaining * period / burn
+    return left if left <= IN_SIGHT * period else None

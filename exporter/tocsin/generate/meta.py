@@ -41,8 +41,7 @@ def alerts(services: Sequence[Service], target: Target) -> Iterator[Meta]:
     yield _series_dropped(drop_range(services, target))
     yield _no_series()
     yield _clock_skew()
-    if any(service.slos for service in services):
-        yield from meta_slo.alerts()
+    yield from meta_slo.alerts(services)
     yield _honor_labels(services)
     yield _watchdog()
 

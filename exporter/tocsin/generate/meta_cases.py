@@ -128,11 +128,18 @@ def _recorded(name: str, *runs: Run) -> Input:
 def _slo_absent(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
     clock = _Clock(alert, target)
     there = _recorded(names.RECORD_OBJECTIVE, Run(0.99, _TO_THE_END))
-    for what in (names.RECORD_EVENTS_OVER, names.RECORD_ERROR_OVER):
-        gone = _recorded(f"{what}5m", Run(0, 4), Run(ENDS))
-        yield clock.fires(f"fires when {what} ends", [there, gone], 4 * clock.scrape, _SLO)
-    idle = _recorded(names.RECORD_EVENTS_OVER + "5m", Run(0, _TO_THE_END))
-    yield clock.silent("is silent when nothing happens", [there, idle])
+    gone = _recorded(f"{names.RECORD_ERROR_OVER}5m", Run(0, 4), Run(ENDS))
+    yield clock.fires("fires when the share of bad events ends", [there, gone], 4 * clock.scrape, _SLO)
+    shown = _recorded(f"{names.RECORD_ERROR_OVER}5m", Run(0, _TO_THE_END))
+    yield clock.silent("is silent while there is one", [there, shown])
+    if names.RECORD_EVENTS_OVER not in alert.expr:
+        return
+    events = names.RECORD_EVENTS_OVER + "5m"
+    ended = _recorded(events, Run(0, 4), Run(ENDS))
+    yield clock.fires("fires when the events end", [there, ended], 4 * clock.scrape, _SLO)
+    unknown = _recorded(events, Run(0, 4), Run(10, _TO_THE_END))
+    yield clock.fires("fires when nobody says whether they are bad", [there, unknown], 4 * clock.scrape, _SLO)
+    yield clock.silent("is silent when nothing happens", [there, _recorded(events, Run(0, _TO_THE_END))])
 
 
 def _slo_broken(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:

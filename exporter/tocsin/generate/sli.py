@@ -7,9 +7,11 @@ first and averaged over the window.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 
+from tocsin.config import expr as promql
 from tocsin.config.models import Latency, Service, SignalBound, Sli, Slo
-from tocsin.config.slo import WINDOW
+from tocsin.config.window import has_window, over
 
 #: A function of a window such as `5m`.
 Over = Callable[[str], str]
@@ -72,41 +74,39 @@ def measure(slo: Slo, service: Service) -> Measure:
     if sli.threshold is not None:
         return Measure(now=_beyond(sli.threshold, service))
     ratio = sli.ratio or ""
-    if WINDOW in ratio:
-        return Measure(ratio=lambda window: f"sum({_number(ratio.replace(WINDOW, window))})")
+    if has_window(ratio):
+        return Measure(ratio=lambda window: f"avg({_number(over(ratio, window))})")
     return Measure(now=f"avg({_number(ratio)})")
 
 
 def _number(expr: str) -> str:
     """The expression without NaN, which nothing divided by nothing is: one of them would be the average of a month."""
-    return f"(({expr}) >= -Inf)"
+    return f"(({promql.uncommented(expr)}) >= -Inf)"
 
 
 def _events(sli: Sli) -> Measure:
     def count(text: str | None) -> Over | None:
         if text is None:
             return None
-        if WINDOW in text:
-            return lambda window: f"sum({text.replace(WINDOW, window)})"
-        return lambda window: f"sum(increase({text}[{window}]))"
+        plain = promql.uncommented(text)
+        if has_window(plain):
+            return lambda window: f"sum({over(plain, window)})"
+        return lambda window: f"sum(increase({plain}[{window}]))"
 
     # The tests of an expression feed what is recorded of it, which then must not make up a share of its own.
-    plain = not any(text and WINDOW in text for text in (sli.total, sli.bad, sli.good))
-    return Measure(total=count(sli.total), bad=count(sli.bad), good=count(sli.good), lazy=True, shared=plain)
+    shared = not any(text and has_window(text) for text in (sli.total, sli.bad, sli.good))
+    return Measure(total=count(sli.total), bad=count(sli.bad), good=count(sli.good), lazy=True, shared=shared)
 
 
 def _split(selector: str) -> tuple[str, str]:
     """Name and matchers of a selector, without the braces."""
-    name, _, matchers = selector.partition("{")
+    name, _, matchers = promql.uncommented(selector).partition("{")
     return name.strip(), matchers.rpartition("}")[0].strip().rstrip(",")
 
 
 def _classic(latency: Latency) -> Measure:
     name, matchers = _split(latency.histogram)
-    # Prometheus 3 writes the bucket of a whole number as 1.0, older ones as the program has it.
-    bound = f"{latency.le:.15g}"
-    le = f'le=~"{bound}|{bound}\\\\.0"' if latency.le == int(latency.le) else f'le="{bound}"'
-    bucket = ", ".join(part for part in (matchers, le) if part)
+    bucket = ", ".join(part for part in (matchers, _bound(latency.le)) if part)
     count = f"{{{matchers}}}" if matchers else ""
     return Measure(
         total=lambda window: f"sum(increase({name}_count{count}[{window}]))",
@@ -114,9 +114,38 @@ def _classic(latency: Latency) -> Measure:
     )
 
 
+def spellings(le: float) -> list[str]:
+    """How the bound of a bucket may be written; the first one is that of a person.
+
+    Prometheus 3 writes the bucket of a whole number as 1.0, older ones as the program has it; programs in Go and Python
+    write powers of ten from a million on (1e+06), those in Java from ten million on (1.0E7).
+    """
+    exact = Decimal(repr(le)).normalize()
+    mantissa, _, power = f"{exact:E}".partition("E")
+    found = [digits := f"{exact:f}"]
+    if "." not in digits:
+        found.append(f"{digits}.0")
+    if not 1e-4 <= le < 1e6:
+        found.append(f"{mantissa}e{int(power):+03d}")
+    if not 1e-3 <= le < 1e7:
+        found.append(f"{mantissa if '.' in mantissa else f'{mantissa}.0'}E{int(power)}")
+    return found
+
+
+def _bound(le: float) -> str:
+    """The matcher of a bucket."""
+    found = spellings(le)
+    if len(found) == 1:
+        return f'le="{found[0]}"'
+    escaped = (one.replace(".", "\\\\.").replace("+", "\\\\+") for one in found)
+    return f'le=~"{"|".join(escaped)}"'
+
+
 def _native(latency: Latency) -> Measure:
+    histogram = promql.uncommented(latency.histogram)
+
     def over(window: str) -> str:
-        return f"sum(increase({latency.histogram}[{window}]))"
+        return f"sum(increase({histogram}[{window}]))"
 
     return Measure(
         total=lambda window: f"histogram_count({over(window)})",
@@ -126,7 +155,8 @@ def _native(latency: Latency) -> Measure:
     )
 
 
-def _probe(selector: str) -> Measure:
+def _probe(text: str) -> Measure:
+    selector = promql.uncommented(text)
     return Measure(
         total=lambda window: f"sum(count_over_time({selector}[{window}]))",
         good=lambda window: f"sum(sum_over_time({selector}[{window}]))",

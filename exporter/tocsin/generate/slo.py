@@ -144,10 +144,11 @@ def budget_exprs(slo: Objective) -> dict[str, str]:
     window = slot(slo.period)
     share, events = slo.recorded(names.RECORD_ERROR_OVER, window), slo.recorded(names.RECORD_EVENTS_OVER, window)
     history, bad = _seen(slo, share, events, window)
+    none = _none_bad(slo, share, events, slo.recorded(names.RECORD_EVENTS_OVER, LONG_SLOT))
     return {
         names.RECORD_OBJECTIVE: f"vector({slo.model.objective:.12g})",
         names.RECORD_HISTORY: history,
-        names.RECORD_REMAINING: _remaining(slo, slo.recorded(names.RECORD_HISTORY), bad),
+        names.RECORD_REMAINING: _remaining(slo, slo.recorded(names.RECORD_HISTORY), bad, none),
     }
 
 
@@ -164,8 +165,10 @@ def inline_exprs(slo: Objective) -> dict[str, str]:
     out = {names.RECORD_ERROR_OVER + format_duration(window): share(window) for window in core.ALL}
     counted = {window: measure.total_over(format_duration(window)) for window in COUNTED if measure.counted}
     out |= {names.RECORD_EVENTS_OVER + format_duration(window): total for window, total in counted.items()}
-    history, bad = _seen(slo, f"({share(LONG_SLOT)})", f"({counted.get(LONG_SLOT)})", LONG_SLOT)
-    return out | {names.RECORD_HISTORY: history, names.RECORD_REMAINING: _remaining(slo, history, bad)}
+    bad_share, events = f"({share(LONG_SLOT)})", f"({counted.get(LONG_SLOT)})"
+    history, bad = _seen(slo, bad_share, events, LONG_SLOT)
+    remaining = _remaining(slo, history, bad, _none_bad(slo, bad_share, events, events))
+    return out | {names.RECORD_HISTORY: history, names.RECORD_REMAINING: remaining}
 
 
 def _seen(slo: Objective, share: str, events: str, window: int) -> tuple[str, str]:
@@ -180,9 +183,20 @@ def _seen(slo: Objective, share: str, events: str, window: int) -> tuple[str, st
     return f"clamp_max((sum({seen}) or 0 * sum({now})) * {window} / {slo.period}, 1)", bad
 
 
-def _remaining(slo: Objective, history: str, bad: str) -> str:
-    """Share of the budget that is left; nothing that happened is nothing bad."""
-    return f"1 - sum({history}) * (sum({bad})\n  or vector(0)) / {1 - slo.model.objective:.12g}"
+def _none_bad(slo: Objective, share: str, events: str, long_events: str) -> str:
+    """0 where no share of the period is known because nothing happened in it, or because it has only begun.
+
+    Nothing where there were events and no share of them: then a metric is missing, and no budget may seem whole.
+    """
+    if not slo.measure.counted:
+        return f"0 * sum({share})"
+    most = f"max_over_time({long_events}[{format_duration(slo.period)}:{format_duration(LONG_SLOT)}])"
+    return f"0 * sum({most} == 0 or ({share} or {events} == 0) unless {most})"
+
+
+def _remaining(slo: Objective, history: str, bad: str, none_bad: str) -> str:
+    """Share of the budget that is left."""
+    return f"1 - sum({history}) * (sum({bad})\n  or {none_bad}) / {1 - slo.model.objective:.12g}"
 
 
 # ------------------------------------------------------------------------------------------------ alerts

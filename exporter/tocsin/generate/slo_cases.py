@@ -9,8 +9,8 @@ from typing import Any
 
 from tocsin import names
 from tocsin.config.models import Service, Target
-from tocsin.config.slo import WINDOW
 from tocsin.config.types import format_duration
+from tocsin.config.window import has_window
 from tocsin.core import slo as core
 from tocsin.generate.example import Selector, Series, example
 from tocsin.generate.promtool import Fires, Input, Run, case
@@ -126,7 +126,7 @@ def _exact(step: float) -> float:
 def _feed(slo: Objective) -> _Recorded | _Counters:
     sli = slo.model.sli
     found: list[tuple[Series, int, int]] | None = None
-    if sli.total is not None and WINDOW not in f"{sli.total}{sli.bad}{sli.good}":
+    if sli.total is not None and not any(map(has_window, filter(None, (sli.total, sli.bad, sli.good)))):
         total = Selector.of(sli.total)
         found = _events(total, Selector.of(sli.bad or sli.good or ""), bad=sli.bad is not None)
     elif sli.latency is not None and not sli.latency.native:

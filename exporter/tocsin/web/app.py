@@ -174,7 +174,7 @@ async def _index(request: web.Request) -> web.Response:
         snapshot=snapshot,
         worst=[(explain(view, column), view.unit) for view, column in snapshot.worst(_WORST)],
         resources=sum(int(view.live.sum()) for view in snapshot.signals),
-        budgets=[explain_slo(view).as_dict() for view in snapshot.worst_budgets(_WORST)],
+        budgets=[(e.as_dict(), e.notes) for e in map(explain_slo, snapshot.worst_budgets(_WORST))],
         arrivals=program.intake.latest()[:_WORST],
         ready=program.ready(),
         unseen=list(_unseen(snapshot)),

@@ -34,7 +34,7 @@ def _alert(context: Context, model: RateOfChange) -> Alert:
     severity = model.severity or getattr(SCALES[service.severity], model.level)
     labels = rule.labels(service, severity, dimension=seen.dimension, page=model.page)
     labels |= {names.SERVICE: service.service} | ({names.SIGNAL: model.signal} if model.signal else {})
-    grouping = Grouping(seen.by, context.ignored, labels)
+    grouping = Grouping(seen.by, context.ignored, seen.expr)
     wait = change_wait(model)
     place = text.where(service.service, resource=grouping.named)
     bounds = " or ".join(

@@ -27,7 +27,7 @@ def _alert(context: Context, model: Expression) -> Alert:
     severity = model.severity or getattr(SCALES[service.severity], model.level)
     labels = rule.labels(service, severity, dimension=model.dimension, page=model.page)
     labels |= {names.SERVICE: service.service}
-    grouping = Grouping(model.by, context.ignored, labels)
+    grouping = Grouping(model.by, context.ignored, model.expr)
     wait, now = model.for_ or 0, text.value(model.unit)
     place = text.where(service.service, resource=grouping.named)
     holds = f"Its condition holds{text.lasting(wait)}; the value is {now}."

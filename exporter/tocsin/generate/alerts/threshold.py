@@ -38,7 +38,7 @@ def _alert(context: Context, key: str, level: str) -> Alert:
         dimension=seen.dimension,
         page=model.page,
     ) | {names.SERVICE: service.service, names.SIGNAL: model.signal or key}
-    grouping = Grouping(seen.by, context.ignored, labels)
+    grouping = Grouping(seen.by, context.ignored, seen.expr)
     wait = WAIT if model.for_ is None else model.for_
     bound = getattr(model, level)
     return Alert(

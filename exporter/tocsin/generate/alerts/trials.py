@@ -24,8 +24,8 @@ from tocsin.generate.promtool import ENDS, Fires, Input, Run
 
 #: A label value as awkward as somebody will once send.
 AWKWARD = 'grand "piano" / \\ {{ $labels.signal }}'
-#: Labels of the scrape, which all series have.
-_SCRAPED = {"job": "a job", "instance": "192.0.2.1:9100"}
+#: Labels of the scrape, which all series have; and such as would wake somebody, were they an alert's.
+_SCRAPED = {"job": "a job", "instance": "192.0.2.1:9100", names.PAGE: "true", names.RECEIVER: "a receiver"}
 #: The metric of the copies.
 STAND_IN = "stand_in"
 

@@ -11,7 +11,8 @@ import promql_parser as promql
 from tocsin import names
 from tocsin.config import expr as text
 from tocsin.config.models import Service
-from tocsin.config.slo import WINDOW, Sli
+from tocsin.config.slo import Sli
+from tocsin.config.window import over
 from tocsin.core.resources import exported_name
 from tocsin.generate.lint.tree import equalities, metric, selectors
 
@@ -114,7 +115,7 @@ class Book:
         metrics, alerts = set(), set()
         for expression in (one for service in self.services for one in _expressions(service)):
             try:
-                tree = text.parse(expression.replace(WINDOW, "5m"))
+                tree = text.parse(over(expression, "5m"))
             except ValueError:
                 continue
             for selector in selectors(tree):
