@@ -51,8 +51,8 @@ bench: setup tools ## Run the benchmarks against their peers
 demo: setup tools ## Run the demonstration with real servers (DEMO_ARGS=--once to run it without a terminal)
 	@exec $(BIN)/tocsin demo $(DEMO_ARGS)
 
-generate: setup ## Write the committed rules anew from examples/
-	@$(BIN)/tocsin generate rules --config.file examples/tocsin.yml --out . --prune
+generate: setup ## Write the committed rules, routes and dashboards anew from examples/
+	@$(BIN)/tocsin generate all --config.file examples/tocsin.yml --out . --prune
 
 lock: setup ## Resolve pyproject.toml into requirements.lock and requirements-dev.lock (LOCK_ARGS=--upgrade for newer pins)
 	@tests/tools/lock.sh $(LOCK_ARGS)

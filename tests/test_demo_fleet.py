@@ -182,12 +182,12 @@ def test_a_burst_is_more_than_the_budget_of_an_hour_allows_long_before_it_ends()
 
 
 def test_the_history_ends_as_dense_as_scrapes_and_begins_to_be_so_between_two_steps() -> None:
-    pieces = list(Fleet(LOADS[:2], ORIGIN + 60).history())
+    pieces = list(Fleet(LOADS[:2], ORIGIN + 60).history(ORIGIN + 60 + 45))
     assert len(pieces) == 2
     times = [int(line.split()[-1]) for line in pieces[0].splitlines()]
     assert times == sorted(set(times))
     assert times[0] == ORIGIN + 60 - HISTORY
-    assert times[-1] == ORIGIN + 60
+    assert times[-1] == ORIGIN + 60 + 44
     dense = next(a for a, b in itertools.pairwise(times) if b - a == SCRAPE)
     assert dense % DENSE == 0
     assert DENSE <= ORIGIN + 60 - dense < 2 * DENSE

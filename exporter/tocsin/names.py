@@ -350,3 +350,34 @@ RULE_TESTS = "rules/tests"
 RULES_KUBERNETES = "rules/kubernetes"
 RULE_STAND_INS = "rules/tests/stand-ins"
 META = "tocsin"
+
+#: Where the files for Alertmanager are.
+ALERTMANAGER = "alertmanager"
+ALERTMANAGER_TESTS = "alertmanager/tests"
+#: What the name of each of our receivers and time intervals begins with, so that none is somebody else's.
+ROUTE_PREFIX = "tocsin-"
+#: Receivers of nobody: of alerts that are not ours, and of those of ours that are only looked at.
+NOT_OURS = ROUTE_PREFIX + "not-ours"
+NOBODY = ROUTE_PREFIX + "nobody"
+#: The receiver that hands every alert to Tocsin.
+TO_TOCSIN = ROUTE_PREFIX + "webhook"
+#: How a variant of a receiver is called: for alerts that page nobody, and for levels of escalation.
+NO_PAGE = "-no-page"
+ESCALATED_SUFFIX = "-escalated"
+#: Time intervals: a maintenance window, and the quiet hours of a receiver.
+MAINTENANCE_INTERVAL = ROUTE_PREFIX + "maintenance-"
+QUIET_INTERVAL = ROUTE_PREFIX + "quiet-"
+#: The alerts about Tocsin itself.
+META_ALERTS = (
+    ALERT_DOWN,
+    ALERT_STALE,
+    ALERT_RELOAD_FAILED,
+    ALERT_SERIES_DROPPED,
+    ALERT_NO_SERIES,
+    ALERT_CLOCK_SKEW,
+    ALERT_HONOR_LABELS,
+    ALERT_WATCHDOG,
+    ALERT_SLO_ABSENT,
+    ALERT_SLO_BROKEN,
+    ALERT_SLO_IDLE,
+)

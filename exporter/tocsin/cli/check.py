@@ -19,16 +19,18 @@ Output = Literal["text", "json"]
 _FAULTS, _WARNINGS = 1, 3
 
 
-class _Check(click.Group):
-    """The group; `rules` is imported when it is used, because it needs everything that generates."""
+#: Verbs that are imported when they are used, because they need everything that generates.
+_LATE = {"rules": "check_rules", "routes": "check_routes"}
 
+
+class _Check(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "rules"])
+        return sorted([*super().list_commands(ctx), *_LATE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name != "rules":
+        if cmd_name not in _LATE:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = import_module("tocsin.cli.check_rules").check_rules
+        command: click.Command = getattr(import_module(f"tocsin.cli.{_LATE[cmd_name]}"), _LATE[cmd_name])
         return command
 
 

@@ -5,6 +5,7 @@ checked in :mod:`tocsin.config.references`. Durations are seconds, sizes bytes, 
 The text under a field is its description in CONFIGURATION.md and in the JSON Schema.
 """
 
+from tocsin.config.alertmanager import AlertmanagerModel, Route, Smtp, Timing, TocsinWebhook
 from tocsin.config.alerts import Absent, Alert, Expression, ForecastBreach, Level, Observed, RateOfChange, Threshold
 from tocsin.config.base import Model, Name
 from tocsin.config.escalation import Escalation, Step
@@ -22,7 +23,7 @@ from tocsin.config.process import (
     Target,
     Tls,
 )
-from tocsin.config.receivers import Email, PagerDuty, Receiver, Slack, Teams, Webhook
+from tocsin.config.receivers import Call, Email, Jira, PagerDuty, QuietHours, Receiver, Slack, Teams, Webhook
 from tocsin.config.service import (
     DEFAULT_ALERTS,
     Detect,
@@ -43,15 +44,18 @@ __all__ = [
     "DEFAULT_ALERTS",
     "Absent",
     "Alert",
+    "AlertmanagerModel",
     "Auth",
     "BasicAuth",
     "CalendarModel",
+    "Call",
     "Detect",
     "Email",
     "Escalation",
     "Expression",
     "ForecastBreach",
     "ForecastModel",
+    "Jira",
     "Latency",
     "Level",
     "Limits",
@@ -64,8 +68,10 @@ __all__ = [
     "PagerDuty",
     "Principal",
     "ProcessModel",
+    "QuietHours",
     "RateOfChange",
     "Receiver",
+    "Route",
     "Scale",
     "SeasonalModel",
     "Service",
@@ -76,6 +82,7 @@ __all__ = [
     "Slo",
     "SloAlert",
     "SloAlerts",
+    "Smtp",
     "SourceKind",
     "SourceModel",
     "Step",
@@ -84,8 +91,10 @@ __all__ = [
     "Threshold",
     "TierAlert",
     "TierTableModel",
+    "Timing",
     "Tls",
     "TlsServer",
+    "TocsinWebhook",
     "WebFile",
     "Webhook",
     "ZScoreModel",

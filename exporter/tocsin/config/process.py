@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tocsin.config.alertmanager import AlertmanagerModel, Route, Smtp
 from tocsin.config.base import Model, Name, Path, PositiveInt, PositiveRatio, Text, TokenHash, Version
 from tocsin.config.receivers import Receiver
 from tocsin.config.types import Date, DateRule, Days, Duration, Hours, Seconds, Size, Zone
@@ -133,6 +134,8 @@ class Maintenance(Model):
     """End of a single window, exclusive."""
     services: tuple[Name, ...] = ()
     """Services that it concerns; all by default."""
+    mute: bool = True
+    """Whether Alertmanager tells nobody of their alerts meanwhile; what still fires then is told when it ends."""
 
 
 class Principal(Model):
@@ -167,5 +170,13 @@ class ProcessModel(Model):
     """Windows whose samples are graded and not learnt."""
     receivers: dict[Name, Receiver] = Field(default_factory=dict)
     """Whom alerts can be sent to, by name."""
+    default_receiver: Name | None = None
+    """Receiver of alerts about Tocsin itself, and of services that name none."""
+    routes: tuple[Route, ...] = ()
+    """Further people for some alerts, by their labels."""
+    smtp: Smtp | None = None
+    """The server that sends mail."""
+    alertmanager: AlertmanagerModel = AlertmanagerModel()
+    """What Alertmanager does beside the receivers."""
     principals: tuple[Principal, ...] = ()
     """Callers that may use what is not open to everybody."""

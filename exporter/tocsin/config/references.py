@@ -6,7 +6,7 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 from tocsin import names
-from tocsin.config import alert_checks, escalation_checks, link, records, slo_checks, texts
+from tocsin.config import alert_checks, escalation_checks, link, receiver_checks, records, slo_checks, texts
 from tocsin.config.faults import Fault, Path
 from tocsin.config.known import Finding, Known
 from tocsin.config.models import Auth, Links, Maintenance, Principal, ProcessModel, Service
@@ -66,6 +66,7 @@ def check_process(process: ProcessModel, services: Collection[str] | None) -> It
             yield Finding(("target", key), f"found {found!r}, expected {least!r} or newer")
     for i, window in enumerate(process.maintenance):
         yield from _maintenance(window, ("maintenance", i), services)
+    yield from receiver_checks.check_process(process)
     seen: dict[str, int] = {}
     for i, principal in enumerate(process.principals):
         yield from _principal(principal, ("principals", i))
@@ -168,6 +169,7 @@ def check_service(service: Service, known: Known) -> Iterator[Finding]:
     yield from slo_checks.check(service, known)
     yield from alert_checks.check(service, known)
     yield from escalation_checks.check(service, known)
+    yield from receiver_checks.check_service(service)
     for alert, path in alerts_of(service):
         if not alert or alert[0].isdigit():
             message = f"found no name that starts with a letter (it would be {alert!r}), expected one"

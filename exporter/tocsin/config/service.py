@@ -211,6 +211,8 @@ class Service(Model):
     """Where the tiers begin."""
     default_receiver: Name | None = None
     """Receiver of the process file for alerts that no escalation policy is about."""
+    down: tuple[AlertName, ...] = ()
+    """Alerts that say that the service is down: while one fires, Alertmanager hides the others of the service."""
     signals: dict[Name, Signal] = Field(default_factory=dict)
     """What is watched, by name."""
     thresholds: dict[Name, Threshold] = Field(default_factory=dict)

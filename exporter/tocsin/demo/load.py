@@ -112,10 +112,13 @@ class Fleet:
             lines.append(f"{load.series} {self.value(load, t):.12g}")
         return "\n".join(lines) + "\n"
 
-    def history(self) -> Iterator[str]:
-        """HISTORY up to the origin in OpenMetrics text, one piece per series, without an end."""
+    def history(self, until: int) -> Iterator[str]:
+        """HISTORY before the origin, and on to unix time `until`, in OpenMetrics text: a piece per series, without an end.
+
+        A counter that stands still until it is scraped for the first time would look like less traffic.
+        """
         origin = self._origin
         dense = (origin // DENSE - 1) * DENSE
-        times = (*range(origin - HISTORY, dense, STEP), *range(dense, origin + 1, SCRAPE))
+        times = (*range(origin - HISTORY, dense, STEP), *range(dense, until + 1, SCRAPE))
         for load in self._loads:
             yield "".join(f"{load.series} {load.at(t - origin, origin):.12g} {t}\n" for t in times)

@@ -156,7 +156,7 @@ class Demonstration:
         # The blocks that promtool makes take about as long as the text.
         with self._screen.bar(f"{HISTORY // 86400} days of history", 2 * pieces) as advance:
             with text.open("w") as file:
-                for piece in itertools.chain(self._workload.history(), self._fleet.history()):
+                for piece in itertools.chain(self._workload.history(), self._fleet.history(int(time.time()))):
                     file.write(piece)
                     samples += piece.count("\n") - piece.count("#")
                     advance()

@@ -98,7 +98,7 @@ def _alertmanager(url: str, token: Path) -> dict[str, Any]:
         "http_config": {"authorization": {"credentials_file": str(token)}},
     }
     to_tocsin = {
-        "matchers": [f'{names.SERVICE}=~".+"'],
+        "matchers": [f'{names.SERVICE}=~".+"', f'{names.SERVICE}!="{names.META}"'],
         "receiver": "tocsin",
         "group_by": [names.SERVICE, names.ALERTNAME, names.RESOURCE],
         "group_wait": "1s",

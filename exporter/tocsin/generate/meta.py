@@ -73,6 +73,7 @@ def _down(target: Target) -> Meta:
         "Tocsin is down, or Prometheus no longer scrapes it",
         "No metric of Tocsin has arrived. Tier alerts that fire are held for an hour and then resolve; new ones cannot "
         "fire.\nLook whether the process runs and whether its target is up on the Targets page of Prometheus.",
+        process=True,
     )
 
 
@@ -99,6 +100,7 @@ def _reload_failed() -> Meta:
         "Tocsin could not load its configuration",
         "The last attempt to load the configuration failed, and Tocsin goes on with the one before: changes since then "
         "are without effect, and a restart would fail.\n`tocsin check config` names every fault with its place.",
+        process=True,
     )
 
 
@@ -140,6 +142,7 @@ def _clock_skew() -> Meta:
         'The clocks differ by {{ $value | printf "%.0f" }} s. Tocsin asks for values at its own time: where that is '
         "ahead it gets old ones, where it is behind it grades the past.\n"
         "Synchronize the clocks of both machines.",
+        process=True,
     )
 
 
@@ -171,6 +174,7 @@ def _honor_labels(services: Sequence[Service]) -> Meta:
         f"A label of Tocsin's metrics arrives with the prefix {names.EXPORTED}, because the target has a label of the "
         "same name. Rules and dashboards do not find these series, so alerts may not fire.\n"
         "Set `honor_labels: true` for this scrape job, as `tocsin generate prometheus` prints it.",
+        process=True,
     )
 
 
@@ -183,4 +187,5 @@ def _watchdog() -> Meta:
         "This alert always fires",
         "It shows that alerts travel from Prometheus to the end of the line. Send it to something that calls you when "
         "it stops arriving.",
+        process=True,
     )

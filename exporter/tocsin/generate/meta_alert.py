@@ -20,6 +20,13 @@ class Meta:
     severity: Literal["none", "warning", "critical"]
     summary: str
     description: str
+    #: Whether it is about the whole process; the others name the service of what they are about.
+    process: bool = False
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels that the rule adds. Every alert of ours has a service, so that one route finds all of them."""
+        return {**({names.SERVICE: names.META} if self.process else {}), names.SEVERITY: self.severity}
 
     def data(self) -> dict[str, Any]:
         """The rule as Prometheus reads it."""
@@ -27,7 +34,7 @@ class Meta:
             "alert": self.name,
             "expr": self.expr,
             **({"for": format_duration(self.wait)} if self.wait else {}),
-            "labels": {names.SEVERITY: self.severity},
+            "labels": self.labels,
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,

@@ -40,7 +40,7 @@ class _Clock:
     ) -> dict[str, Any]:
         """Fires with these labels once its time is over, and not one evaluation before."""
         at = self.after(start)
-        instance = {names.SEVERITY: self.alert.severity, **(labels or {})}
+        instance = {**self.alert.labels, **(labels or {})}
         before = [Fires(self.alert.name, at - self.evaluation)] if at else []
         return self._case(what, series, [*before, Fires(self.alert.name, at, [instance])])
 

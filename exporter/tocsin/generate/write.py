@@ -14,7 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from tocsin.generate.dashboards.frame import MARK as JSON_MARK
 from tocsin.generate.render import MARK
+
+#: How the files begin that are ours.
+_MARKS = (MARK, JSON_MARK)
 
 
 class Difference(NamedTuple):
@@ -43,14 +47,14 @@ def compare(out: Path, texts: Iterable[tuple[str, str]], folders: Sequence[str])
     names = set()
     for name, text in texts:
         old = _read(out / name)
-        if old and not old.startswith(MARK):
+        if old and not old.startswith(_MARKS):
             raise FileExistsError(errno.EEXIST, "it is there and was not generated; move it away", str(out / name))
         names.add(name)
         yield Difference(name, old, text)
     for folder in folders:
-        for file in sorted((out / folder).glob("*.yml")):
+        for file in sorted([*(out / folder).glob("*.yml"), *(out / folder).glob("*.json")]):
             name = f"{folder}/{file.name}"
-            if name not in names and (old := _read(file)) is not None and old.startswith(MARK):
+            if name not in names and (old := _read(file)) is not None and old.startswith(_MARKS):
                 yield Difference(name, old, None)
 
 

@@ -1,0 +1,71 @@
+"""What the process file says about Alertmanager beside the receivers: who else is told, how often, who sends mail."""
+
+from pydantic import Field
+
+from tocsin.config.base import Model, Name, Path, Text
+from tocsin.config.types import Seconds
+
+
+class Smtp(Model):
+    """The server that sends mail."""
+
+    smarthost: Text
+    """`HOST:PORT`."""
+    from_: Text = Field(alias="from")
+    """Address of the sender."""
+    username: Name | None = None
+    """Account, needs `password_file`; none by default."""
+    password_file: Path | None = None
+    """File with the password of the account."""
+    require_tls: bool = True
+    """Refuse to send without TLS."""
+
+
+class Route(Model):
+    """Further people for some alerts, by their labels; what is not given may be anything, but something must be."""
+
+    to: Name
+    """Receiver; told beside the first steps of escalation, and instead of the service's `default_receiver`."""
+    service: Name | None = None
+    """Service of the alert."""
+    team: Name | None = None
+    """Team of the alert's service."""
+    severity: Name | None = None
+    """Severity label."""
+    dimension: Name | None = None
+    """Side of the business."""
+
+
+class TocsinWebhook(Model):
+    """How Alertmanager reaches Tocsin."""
+
+    url: Text
+    """URL of the webhook, such as `http://tocsin:9889/api/v2/webhook`."""
+    token_file: Path
+    """File, as Alertmanager sees it, with the token of a principal whose scope is `webhook`."""
+
+
+class Timing(Model):
+    """How long Alertmanager collects alerts, and when it says the same again."""
+
+    group_wait: Seconds = 30
+    """How long the first alert of a group waits for others; those that page wait a third of it."""
+    group_interval: Seconds = 300
+    """How long a group waits before it tells of further alerts, and of resolved ones."""
+    repeat_interval: Seconds = 43200
+    """When a group that still fires is told again, a multiple of `group_interval`, at most 5d."""
+    page_repeat_interval: Seconds = 14400
+    """The same of alerts that page."""
+
+
+class AlertmanagerModel(Model):
+    """What Alertmanager does beside the receivers."""
+
+    webhook: TocsinWebhook | None = None
+    """Where it hands every alert to Tocsin; not at all by default."""
+    watchdog: Name | None = None
+    """Receiver of TocsinWatchdog, which always fires: something that calls you when it stops; nobody by default."""
+    not_ours: Name | None = None
+    """Receiver of alerts that are not Tocsin's, in a file that is used as a whole; nobody by default."""
+    timing: Timing = Timing()
+    """How long it collects alerts, and when it says the same again."""

@@ -1,0 +1,197 @@
+"""A real Alertmanager with the generated configuration: the right local receiver gets each alert, and nobody else."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import get, until
+
+from alertmanagers import shop, site
+from generated import service
+from tocsin.generate import render
+from tocsin.generate.alertmanager import build
+from tools.servers import alertmanager
+
+pytestmark = pytest.mark.e2e
+
+TIMING = {"group_wait": "1s", "group_interval": "1s", "repeat_interval": "1h", "page_repeat_interval": "1h"}
+
+
+class Heard:
+    """What a local program was posted, as (path, body, authorization)."""
+
+    def __init__(self) -> None:
+        self.posts: list[tuple[str, dict[str, Any], str]] = []
+
+    def paths(self, word: str, status: str = "") -> set[str]:
+        """Paths that were posted something with this word and this status in it."""
+        found = [(path, json.dumps(body)) for path, body, _ in self.posts]
+        return {path for path, text in found if word in text and status.lower() in text.lower()}
+
+
+@contextmanager
+def listening() -> Iterator[tuple[str, Heard]]:
+    """A program that takes every post; gives its URL and what it heard."""
+    heard = Heard()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            heard.posts.append((self.path, json.loads(body), self.headers.get("Authorization", "")))
+            answer = b'{"status":"success","dedup_key":"x","ok":true}'
+            # What PagerDuty says is 202; the others take any success.
+            self.send_response(202 if self.path.startswith("/pagerduty") else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", heard
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def post(url: str, alerts: list[Mapping[str, str]], *, over: bool = False) -> None:
+    """Tell Alertmanager of alerts as Prometheus would, firing or resolved."""
+    now = datetime.now(UTC)
+    ends = now - timedelta(seconds=1) if over else now + timedelta(hours=1)
+    texts = {"summary": "a summary", "runbook_url": "https://wiki.example.com/x"}
+    times = {"startsAt": (now - timedelta(minutes=5)).isoformat(), "endsAt": ends.isoformat()}
+    body = json.dumps([{"labels": dict(labels), "annotations": texts, **times} for labels in alerts]).encode()
+    status, said = get(f"{url}/api/v2/alerts", "POST", body, Content_Type="application/json")
+    assert status == 200, said
+
+
+def hidden(url: str) -> dict[str, bool]:
+    """Whether each alert that fires is inhibited, by name."""
+    _, said = get(f"{url}/api/v2/alerts")
+    return {one["labels"]["alertname"]: bool(one["status"]["inhibitedBy"]) for one in json.loads(said)}
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[tuple[str, Heard]]:
+    """Alertmanager with what is generated for two services; each channel is a path of the local program."""
+    with listening() as (url, heard):
+
+        def slack(name: str) -> dict[str, Any]:
+            file = folder / f"slack-{name}"
+            file.write_text(f"{url}/slack/{name}")
+            return {"slack": {"api_url_file": str(file), "channel": "#x"}}
+
+        (folder / "key").write_text("a-key")
+        (folder / "token").write_text("a-token")
+        pager = {"pagerduty": {"routing_key_file": str(folder / "key")}}
+        receivers = {
+            "oncall": {**pager, **slack("oncall")},
+            "lead": slack("lead"),
+            "ops": {"webhook": {"url": f"{url}/ops", "bearer_file": str(folder / "token")}},
+            "monitoring": {"webhook": {"url": f"{url}/monitoring"}},
+        }
+        other = service(
+            "other",
+            {"load": {"dimension": "api", "alert": {"critical": {"tier": 4}, "watch": {"tier": 2}}}},
+            severity="P1-P3",
+            default_receiver="ops",
+            alerts=[{"name": "Gone", "expr": "vector(1) == 0", "level": "critical"}],
+            down=["Gone"],
+        )
+        process = {
+            "receivers": receivers,
+            "default_receiver": "monitoring",
+            "alertmanager": {
+                "webhook": {"url": f"{url}/tocsin", "token_file": str(folder / "token")},
+                "timing": TIMING,
+            },
+        }
+        data, _ = build.whole(site(shop(), other, **process))
+        data = {"global": {"pagerduty_url": f"{url}/pagerduty"}, **data}
+        with alertmanager(folder, render.document(data, "0", "0")) as server:
+            yield server.url, heard
+
+
+def labels(name: str, severity: str, of: str = "shop", **more: str) -> dict[str, str]:
+    return {"alertname": name, "severity": severity, "tocsin_service": of, **more}
+
+
+def test_each_alert_reaches_its_receiver_and_an_escalated_one_tells_no_resolution(tmp_path: Path) -> None:
+    level = {"escalation": "top", "receiver": "lead"}
+    page = labels("ShopLoadCritical", "4", page="true", signal="load", resource="a")
+    late = labels("ShopEscalationTopLead", "4", page="true", signal="load", resource="a", **level)
+    alerts = [
+        page,
+        late,
+        labels("ShopLoadAction", "3", signal="load", resource="b"),
+        labels("ShopLoadWatch", "2", signal="load", resource="c"),
+        {"alertname": "TocsinDown", "severity": "critical"},
+        {"alertname": "NotOurs", "severity": "critical"},
+    ]
+    with running(tmp_path) as (url, heard):
+        post(url, alerts)
+        wanted = {
+            "ShopLoadCritical": {"/pagerduty", "/slack/oncall", "/tocsin"},
+            "ShopEscalationTopLead": {"/slack/lead", "/tocsin"},
+            "ShopLoadAction": {"/ops", "/tocsin"},
+            "ShopLoadWatch": {"/ops", "/tocsin"},
+            "TocsinDown": {"/monitoring"},
+            "NotOurs": set(),
+        }
+
+        def reached() -> bool:
+            return {name: heard.paths(f'"{name}"') | heard.paths(f"{name} ") for name in wanted} == wanted
+
+        until(reached, "everybody was told")
+        (event,) = (body for path, body, _ in heard.posts if path == "/pagerduty")
+        assert (event["routing_key"], event["event_action"]) == ("a-key", "trigger")
+        assert (event["payload"]["severity"], event["payload"]["summary"]) == ("critical", "a summary")
+        assert {"href": "https://wiki.example.com/x", "text": "Runbook"} in event["links"]
+        assert {token for path, _, token in heard.posts if path in ("/ops", "/tocsin")} == {"Bearer a-token"}
+
+        post(url, alerts, over=True)
+        until(lambda: heard.paths("ShopLoadCritical", "resolve") >= {"/pagerduty", "/slack/oncall"}, "it is over")
+        until(lambda: "/tocsin" in heard.paths("ShopEscalationTopLead", '"resolved"'), "the level is over too")
+        # Its group was flushed with that of the webhook: what was not sent by now is not sent.
+        assert len([path for path, _, _ in heard.posts if path == "/slack/lead"]) == 1
+        assert len([path for path, _, _ in heard.posts if path == "/slack/oncall"]) == 2
+
+
+def test_the_worst_hides_the_lesser_of_the_same_dimension_and_down_hides_the_symptoms(tmp_path: Path) -> None:
+    top = labels("Top", "P1", "other", dimension="api", signal="load", resource="a")
+    alerts = [
+        top,
+        labels("SameDimension", "P2", "other", dimension="api", signal="else", resource="b"),
+        labels("OtherDimension", "P2", "other", dimension="web", signal="else", resource="a"),
+        labels("SameResource", "P3", "other", signal="load", resource="a"),
+        labels("OtherResource", "P3", "other", signal="load", resource="b"),
+        labels("NeitherHasDimension", "P3", "other"),
+        labels("NoDimensionTop", "P1", "other"),
+        labels("Paging", "P2", "other", dimension="api", page="true"),
+        labels("OtherService", "P2", dimension="api", signal="load", resource="a"),
+        {"alertname": "NotOurs", "severity": "P2", "dimension": "api"},
+    ]
+    with running(tmp_path) as (url, _):
+        post(url, alerts)
+        until(lambda: len(hidden(url)) == len(alerts), "all alerts are there")
+        found = {name for name, inhibited in hidden(url).items() if inhibited}
+        assert found == {"SameDimension", "SameResource"}
+        gone = labels("Gone", "P1", "other")
+        ticket, level = labels("Ticket", "ticket", "other"), labels("Late", "P1", "other", escalated_alert="Gone")
+        stale = labels("TocsinEvaluationStale", "warning", "other", signal="load")
+        post(url, [gone, ticket, level, stale])
+        until(lambda: len(hidden(url)) == len(alerts) + 4, "so are the others")
+        shown = {name for name, found in hidden(url).items() if not found}
+        assert shown == {"Gone", "Ticket", "Late", "TocsinEvaluationStale", "Paging", "OtherService", "NotOurs"}
