@@ -113,7 +113,7 @@ class Fleet:
         return "\n".join(lines) + "\n"
 
     def history(self, until: int) -> Iterator[str]:
-        """HISTORY before the origin, and on to unix time `until`, in OpenMetrics text: a piece per series, without an end.
+        """HISTORY before the origin, and on to unix time `until`, in OpenMetrics text: a piece per series, no end.
 
         A counter that stands still until it is scraped for the first time would look like less traffic.
         """
