@@ -45,9 +45,7 @@ class Tree:
         """The route to put first under somebody's root: below it alerts about Tocsin itself, then all services."""
         routes = [self._meta(), *self._hand_over(), *(self._service(service) for service in self.site.services)]
         fallback = default(self.site, None, page=False)
-        return Node(
-            self._name(fallback), [OURS], self._quiet(fallback), options=self._options(GROUP_BY), routes=routes
-        )
+        return Node(self._name(fallback), [OURS], self._quiet(fallback), options=self._options(GROUP_BY), routes=routes)
 
     def _hand_over(self) -> Iterator[Node]:
         if self.site.process.alertmanager.webhook is not None:
