@@ -45,7 +45,7 @@ def faults(path: Path) -> list[str]:
 
 def test_the_committed_files_are_what_the_examples_say() -> None:
     result = run("generate", "alertmanager", "--config.file", str(EXAMPLE), "--out", str(ROOT), "--check")
-    assert (result.exit_code, result.stdout) == (0, "SUCCESS: 2 files are what the configuration says\n")
+    assert (result.exit_code, result.stdout) == (0, "SUCCESS: 3 files are what the configuration says\n")
     assert result.stderr == f"warning: {TEAMS}\n"
     assert (ROOT / "alertmanager" / "alertmanager.yml").read_text().splitlines()[2] == f"# {TEAMS}"
 
@@ -88,7 +88,7 @@ def test_a_fragment_is_printed_and_nothing_is_written(tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     result = run("generate", "alertmanager", "--config.file", str(path), "--fragment")
     assert result.exit_code == 0
-    assert list(yaml.safe_load(result.stdout)) == ["route", "receivers", "inhibit_rules"]
+    assert list(yaml.safe_load(result.stdout)) == ["templates", "route", "receivers", "inhibit_rules"]
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -354,6 +354,7 @@ META = "tocsin"
 #: Where the files for Alertmanager are.
 ALERTMANAGER = "alertmanager"
 ALERTMANAGER_TESTS = "alertmanager/tests"
+ALERTMANAGER_KUBERNETES = "alertmanager/kubernetes"
 #: What the name of each of our receivers and time intervals begins with, so that none is somebody else's.
 ROUTE_PREFIX = "tocsin-"
 #: Receivers of nobody: of alerts that are not ours, and of those of ours that are only looked at.

@@ -152,9 +152,12 @@ def test_every_query_of_every_panel_has_data_or_a_reason_to_have_none(
 def test_every_annotation_is_a_query_that_prometheus_answers(world: World, models: Sequence[Mapping[str, Any]]) -> None:
     found = {}
     for dashboard in models:
-        (annotation,) = dashboard["annotations"]["list"]
-        expr = filled(annotation["expr"], everything(dashboard))
+        alerts, *tiers = dashboard["annotations"]["list"]
+        expr = filled(alerts["expr"], everything(dashboard))
         found[dashboard["uid"]] = {one["metric"]["alertname"] for one in world.ask("query", query=expr)}
+        for annotation in tiers:
+            marked = world.ask("query", query=filled(annotation["expr"], everything(dashboard)))
+            assert all(one["metric"].keys() == {"signal", "resource"} for one in marked)
     assert setup.BURN_ALERT in found["maestro"] & found["tocsin-overview"] & found["tocsin-slos"]
     assert found["opx-learning-operations"] == set()
     assert found["tocsin"] == {names.ALERT_WATCHDOG}

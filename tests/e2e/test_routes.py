@@ -15,7 +15,7 @@ from running import get, until
 from alertmanagers import shop, site
 from generated import service
 from tocsin.generate import render
-from tocsin.generate.alertmanager import build
+from tocsin.generate.alertmanager import build, messages
 from tools.servers import alertmanager
 
 pytestmark = pytest.mark.e2e
@@ -120,6 +120,8 @@ def running(folder: Path) -> Iterator[tuple[str, Heard]]:
         }
         data, _ = build.whole(site(shop(), other, **process))
         data = {"global": {"pagerduty_url": f"{url}/pagerduty"}, **data}
+        (folder / "templates").mkdir()
+        (folder / messages.FILE).write_text(messages.file([shop(), other], "0", "0"), encoding="utf-8")
         with alertmanager(folder, render.document(data, "0", "0")) as server:
             yield server.url, heard
 
@@ -137,7 +139,7 @@ def test_each_alert_reaches_its_receiver_and_an_escalated_one_tells_no_resolutio
         late,
         labels("ShopLoadAction", "3", signal="load", resource="b"),
         labels("ShopLoadWatch", "2", signal="load", resource="c"),
-        {"alertname": "TocsinDown", "severity": "critical"},
+        labels("TocsinDown", "critical", "tocsin"),
         {"alertname": "NotOurs", "severity": "critical"},
     ]
     with running(tmp_path) as (url, heard):
@@ -152,7 +154,7 @@ def test_each_alert_reaches_its_receiver_and_an_escalated_one_tells_no_resolutio
         }
 
         def reached() -> bool:
-            return {name: heard.paths(f'"{name}"') | heard.paths(f"{name} ") for name in wanted} == wanted
+            return {name: heard.paths(f'"{name}"') | heard.paths(f"%22{name}%22") for name in wanted} == wanted
 
         until(reached, "everybody was told")
         (event,) = (body for path, body, _ in heard.posts if path == "/pagerduty")

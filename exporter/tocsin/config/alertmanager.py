@@ -1,9 +1,31 @@
 """What the process file says about Alertmanager beside the receivers: who else is told, how often, who sends mail."""
 
+import re
+from typing import Annotated, Literal
+
 from pydantic import Field
 
-from tocsin.config.base import Model, Name, Path, Text
-from tocsin.config.types import Seconds
+from tocsin.config.base import Model, Name, Path, Text, Version
+from tocsin.config.types import Seconds, checked
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+
+
+def _object_name(text: str) -> None:
+    if _DNS_LABEL.fullmatch(text) is None:
+        raise ValueError(f"found {text!r}, expected at most 63 lower-case letters, digits and '-' within them")
+
+
+def _object_labels(labels: dict[str, str]) -> None:
+    for name, value in labels.items():
+        if _LABEL_NAME.fullmatch(name) is None or _LABEL_VALUE.fullmatch(value) is None:
+            raise ValueError(f"found {name}={value}, expected a label that Kubernetes takes, such as a: b")
+
+
+ObjectName = Annotated[str, checked(_object_name)]
+ObjectLabels = Annotated[dict[Name, str], checked(_object_labels)]
 
 
 class Smtp(Model):
@@ -58,6 +80,25 @@ class Timing(Model):
     """The same of alerts that page."""
 
 
+class OperatorModel(Model):
+    """The same routes as an AlertmanagerConfig object for the Prometheus operator."""
+
+    namespace: ObjectName
+    """Namespace of the object, and of the Secret."""
+    name: ObjectName = "tocsin"
+    """Name of the object."""
+    secret: ObjectName
+    """Secret with what is secret: a key for each file that is named, called as the file without its folder."""
+    matcher_strategy: Literal["None", "OnNamespace", "OnNamespaceExceptForAlertmanagerNamespace"]
+    """What the Alertmanager object has as `alertmanagerConfigMatcherStrategy.type`; `OnNamespace` is refused."""
+    alertmanager_namespace: ObjectName | None = None
+    """Namespace of the Alertmanager object; that of this object by default."""
+    labels: ObjectLabels = Field(default_factory=dict)
+    """Further labels of the object, which the Alertmanager object's `alertmanagerConfigSelector` asks for."""
+    version: Version = "0.85"
+    """Oldest operator that reads the object, quoted; from 0.61 on."""
+
+
 class AlertmanagerModel(Model):
     """What Alertmanager does beside the receivers."""
 
@@ -67,5 +108,9 @@ class AlertmanagerModel(Model):
     """Receiver of TocsinWatchdog, which always fires: something that calls you when it stops; nobody by default."""
     not_ours: Name | None = None
     """Receiver of alerts that are not Tocsin's, in a file that is used as a whole; nobody by default."""
+    templates: Text | None = None
+    """Where Alertmanager finds `tocsin.tmpl`, from its configuration's folder on; `templates/` there by default."""
     timing: Timing = Timing()
     """How long it collects alerts, and when it says the same again."""
+    operator: OperatorModel | None = None
+    """The same as an object for the Prometheus operator; not made by default."""

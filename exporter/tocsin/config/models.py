@@ -5,7 +5,7 @@ checked in :mod:`tocsin.config.references`. Durations are seconds, sizes bytes, 
 The text under a field is its description in CONFIGURATION.md and in the JSON Schema.
 """
 
-from tocsin.config.alertmanager import AlertmanagerModel, Route, Smtp, Timing, TocsinWebhook
+from tocsin.config.alertmanager import AlertmanagerModel, OperatorModel, Route, Smtp, Timing, TocsinWebhook
 from tocsin.config.alerts import Absent, Alert, Expression, ForecastBreach, Level, Observed, RateOfChange, Threshold
 from tocsin.config.base import Model, Name
 from tocsin.config.escalation import Escalation, Step
@@ -65,6 +65,7 @@ __all__ = [
     "Multiplier",
     "Name",
     "Observed",
+    "OperatorModel",
     "PagerDuty",
     "Principal",
     "ProcessModel",

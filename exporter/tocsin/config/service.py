@@ -194,6 +194,8 @@ class Links(Model):
     """Logs of the resource."""
     traces: Text | None = None
     """Traces of the resource."""
+    deploys: Text | None = None
+    """What was deployed lately."""
 
 
 class Service(Model):

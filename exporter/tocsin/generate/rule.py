@@ -8,6 +8,9 @@ from tocsin.config.models import Service
 from tocsin.config.types import format_duration
 from tocsin.generate import templates
 
+#: Links that a service may give; each is an annotation whose name ends in `_url`.
+LINKS = ("runbook", "dashboard", "logs", "traces", "deploys")
+
 
 def labels(service: Service, severity: str, *, dimension: str | None = None, page: bool = False) -> dict[str, str]:
     """Labels by which a route finds whom to tell, beside those of the expression."""
@@ -28,10 +31,9 @@ def links(
 
     `resource` tells whether the alert has a label of that name.
     """
-    given = {"runbook_url": runbook or service.links.runbook, "dashboard_url": service.links.dashboard}
-    given |= {"logs_url": service.links.logs, "traces_url": service.links.traces}
+    given = {name: getattr(service.links, name) for name in LINKS} | ({"runbook": runbook} if runbook else {})
     return {
-        name: templates.link(template, alert, service.service, subject, resource=resource)
+        f"{name}_url": templates.link(template, alert, service.service, subject, resource=resource)
         for name, template in given.items()
         if template is not None
     }

@@ -10,6 +10,7 @@ from tocsin.config.signals import alert_names
 from tocsin.config.types import format_duration
 from tocsin.generate import promql, templates
 from tocsin.generate.rule import labels as rule_labels
+from tocsin.generate.rule import links
 from tocsin.generate.scales import SCALES
 
 #: Shortest time that an alert fires on after its tier is left.
@@ -104,14 +105,7 @@ def data(rule: Rule) -> dict[str, Any]:
 def annotations(rule: Rule) -> dict[str, str]:
     """Summary, description and those links that the service gives."""
     service, tier = rule.service.service, rule.model.tier
-    links = rule.service.links
-    given = {"runbook_url": links.runbook, "dashboard_url": links.dashboard, "logs_url": links.logs}
-    given["traces_url"] = links.traces
     return {
         "summary": rule.model.summary or templates.summary(service, rule.signal_name, tier),
         "description": rule.model.description or templates.description(rule.signal, tier),
-    } | {
-        name: templates.link(template, rule.name, service, rule.signal_name)
-        for name, template in given.items()
-        if template is not None
-    }
+    } | links(rule.service, rule.name, rule.signal_name)

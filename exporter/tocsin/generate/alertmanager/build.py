@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tocsin import names
-from tocsin.generate.alertmanager import channels, inhibit, intervals
+from tocsin.generate.alertmanager import channels, inhibit, intervals, messages
 from tocsin.generate.alertmanager.audience import Audience, audience
 from tocsin.generate.alertmanager.channels import Cannot, Context, Wrong
 from tocsin.generate.alertmanager.node import Node
@@ -23,10 +23,12 @@ class Parts:
     time_intervals: list[dict[str, Any]]
     inhibit_rules: list[dict[str, Any]]
     notes: list[str]
+    templates: str
 
     def data(self) -> dict[str, Any]:
         """The part as it goes into somebody's own configuration; `route` is what goes under its root."""
         return {
+            "templates": [self.templates],
             "route": self.node.data(),
             "receivers": self.receivers,
             **({"time_intervals": self.time_intervals} if self.time_intervals else {}),
@@ -58,8 +60,9 @@ def parts(site: Site, *, part: bool = True) -> Parts:
     if reasons:
         raise Refused(list(dict.fromkeys(reasons)))
     used = set(_mutes(node))
+    templates = site.process.alertmanager.templates or (messages.FILE if part else messages.GLOB)
     kept = [interval for interval in time_intervals if interval["name"] in used]
-    return Parts(node, receivers, kept, inhibit.rules(site), list(dict.fromkeys(notes)))
+    return Parts(node, receivers, kept, inhibit.rules(site), list(dict.fromkeys(notes)), templates)
 
 
 def whole(site: Site) -> tuple[dict[str, Any], Parts]:
@@ -78,7 +81,8 @@ def whole(site: Site) -> tuple[dict[str, Any], Parts]:
         found.notes.append("alertmanager.not_ours is not given: alerts that are not Tocsin's are told to nobody")
     data = found.data()
     tree = {**root.data(), "group_by": [names.ALERTNAME], "routes": [data.pop("route")]}
-    return {"route": tree, "receivers": [*more, *data.pop("receivers")], **data}, found
+    head = {"templates": data.pop("templates"), "route": tree, "receivers": [*more, *data.pop("receivers")]}
+    return {**head, **data}, found
 
 
 class _Receiver:

@@ -1,40 +1,43 @@
 """Channels of a receiver as Alertmanager's integrations: a function each, in one map.
 
 What is secret stands in files that Alertmanager reads. What it cannot do at the target's version goes to Tocsin's
-webhook, under the same receiver's name, and says why; without a webhook it is refused.
+webhook, under the same receiver's name, and says why; without a webhook it is refused. The words are in the templates
+of :mod:`.messages`.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tocsin import names
 from tocsin.config.base import Model
 from tocsin.config.models import Call, Email, Jira, PagerDuty, Slack, Teams, TocsinWebhook, Webhook
 from tocsin.generate.alertmanager import severity
 from tocsin.generate.alertmanager.site import Site
 from tocsin.generate.templates import inert
 
-#: The group's annotation if it is the same for all of it, else nothing.
-_COMMON = "{{{{ .CommonAnnotations.{} }}}}"
 _LINKS = {
-    "Runbook": _COMMON.format("runbook_url"),
-    "Dashboard": _COMMON.format("dashboard_url"),
-    "Logs": _COMMON.format("logs_url"),
-    "Traces": _COMMON.format("traces_url"),
-    "Alertmanager": '{{ template "__alertmanagerURL" . }}',
+    "Runbook": '{{ template "tocsin.url" .CommonAnnotations.runbook_url }}',
+    "Dashboard": '{{ template "tocsin.url" .CommonAnnotations.dashboard_url }}',
+    "Logs": '{{ template "tocsin.url" .CommonAnnotations.logs_url }}',
+    "Traces": '{{ template "tocsin.url" .CommonAnnotations.traces_url }}',
+    "Silence": '{{ if .Alerts.Firing }}{{ template "tocsin.silence" . }}{{ end }}',
+    "Alertmanager": '{{ template "tocsin.alertmanager" . }}',
 }
+_DETAIL = '{{{{ template "tocsin.pagerduty.detail" .CommonLabels.{} }}}}'
 _DETAILS = {
-    "service": "{{ .CommonLabels.tocsin_service }}",
-    "signal": "{{ .CommonLabels.signal }}",
-    "resource": "{{ .CommonLabels.resource }}",
-    "severity": "{{ .CommonLabels.severity }}",
-    "escalation": "{{ .CommonLabels.escalation }}",
-    "description": _COMMON.format("description"),
+    "service": _DETAIL.format(names.SERVICE),
+    "signal": _DETAIL.format(names.SIGNAL),
+    "resource": _DETAIL.format(names.RESOURCE),
+    "severity": _DETAIL.format(names.SEVERITY),
+    "escalation": _DETAIL.format(names.ESCALATION),
+    "facts": '{{ template "tocsin.pagerduty.facts" . }}',
+    "description": '{{ template "tocsin.pagerduty.description" . }}',
+    # These four replace those of the same name that Alertmanager adds, with every label and annotation.
+    "firing": '{{ template "tocsin.pagerduty.list" .Alerts.Firing }}',
+    "resolved": '{{ template "tocsin.pagerduty.list" .Alerts.Resolved }}',
     "num_firing": "{{ .Alerts.Firing | len }}",
     "num_resolved": "{{ .Alerts.Resolved | len }}",
 }
-_SUMMARY = (
-    '{{ with .CommonAnnotations.summary }}{{ . }}{{ else }}{{ template "pagerduty.default.description" $ }}{{ end }}'
-)
 
 Made = list[tuple[str, dict[str, Any]]]
 
@@ -65,9 +68,10 @@ def _pagerduty(model: PagerDuty, context: Context) -> Made:
         "send_resolved": True,
         "routing_key_file": model.routing_key_file,
         "severity": severity.template(context.site.services),
-        "description": _SUMMARY,
+        "client_url": _LINKS["Alertmanager"],
+        "description": '{{ template "tocsin.pagerduty.summary" . }}',
         "class": "{{ .CommonLabels.alertname }}",
-        "component": "{{ .CommonLabels.resource }}",
+        "component": '{{ template "tocsin.plain.text" .CommonLabels.resource }}',
         "group": "{{ .CommonLabels.tocsin_service }}",
         "details": _DETAILS,
         "links": [{"href": href, "text": text} for text, href in _LINKS.items()],
@@ -76,8 +80,17 @@ def _pagerduty(model: PagerDuty, context: Context) -> Made:
 
 
 def _slack(model: Slack, context: Context) -> Made:
-    channel = {} if model.channel is None else {"channel": inert(model.channel)}
-    return [("slack_configs", {"send_resolved": context.resolved, "api_url_file": model.api_url_file, **channel})]
+    found = {
+        "send_resolved": context.resolved,
+        "api_url_file": model.api_url_file,
+        **({} if model.channel is None else {"channel": inert(model.channel)}),
+        "title": '{{ template "tocsin.slack.title" . }}',
+        "title_link": _LINKS["Alertmanager"],
+        "text": '{{ template "tocsin.slack.body" . }}',
+        # What a telephone shows.
+        "fallback": '{{ template "tocsin.slack.fallback" . }}',
+    }
+    return [("slack_configs", found)]
 
 
 def _teams(model: Teams, context: Context) -> Made:
@@ -85,6 +98,7 @@ def _teams(model: Teams, context: Context) -> Made:
         # 0.26 has a receiver for Teams and no file for its URL; 0.27 has the file and refuses to start with it.
         raise Cannot("below 0.28 it cannot read the URL of a channel from a file, and none below 0.26 knows Teams")
     found = {"send_resolved": context.resolved, "webhook_url_file": model.webhook_url_file}
+    found |= {"title": '{{ template "tocsin.teams.title" . }}', "text": '{{ template "tocsin.teams.body" . }}'}
     return [("msteamsv2_configs", found)]
 
 
@@ -98,7 +112,12 @@ def _email(model: Email, context: Context) -> Made:
     elif not context.part:
         raise Wrong("found mail and no `smtp`, expected `smtp: {smarthost: HOST:PORT, from: ADDRESS}` beside it")
     to = ", ".join(inert(address) for address in model.to)
-    return [("email_configs", {"send_resolved": context.resolved, "to": to, **sender})]
+    words = {
+        "headers": {"Subject": '{{ template "tocsin.plain.title" . }}'},
+        "text": '{{ template "tocsin.plain.body" . }}',
+        "html": '{{ template "tocsin.html" . }}',
+    }
+    return [("email_configs", {"send_resolved": context.resolved, "to": to, **sender, **words})]
 
 
 def _jira(model: Jira, context: Context) -> Made:
@@ -108,6 +127,7 @@ def _jira(model: Jira, context: Context) -> Made:
         auth: dict[str, Any] = {"authorization": {"credentials_file": model.token_file}}
     else:
         auth = {"basic_auth": {"username": model.username, "password_file": model.token_file}}
+    document, markup = "tocsin.document", "tocsin.jira.body"
     optional = {
         "priority": None if model.priority is None else inert(model.priority),
         "labels": [inert(label) for label in model.labels] or None,
@@ -115,10 +135,14 @@ def _jira(model: Jira, context: Context) -> Made:
         "reopen_transition": model.reopen_transition,
     }
     found = {
-        "send_resolved": True,
+        # Alertmanager looks for a transition without a name too, fails, and tries again for ever.
+        "send_resolved": model.resolve_transition is not None,
         "api_url": model.api_url,
         "project": inert(model.project),
         "issue_type": inert(model.issue_type),
+        "summary": '{{ template "tocsin.plain.title" . }}',
+        # Version 3 of the API takes a document in JSON, and version 2 markup.
+        "description": f'{{{{ template "{document if model.api_url.rstrip("/").endswith("/3") else markup}" . }}}}',
         **{key: value for key, value in optional.items() if value is not None},
         "http_config": auth,
     }

@@ -87,17 +87,31 @@ def variable(name: str, label: str, metric: str, of: str, where: str = "", *, hi
 
 def alerts(where: str) -> dict[str, Any]:
     """A mark on every graph from when an alert fires until it ends."""
+    expr = f'{names.ALERTS}{{{names.ALERTSTATE}="firing", {where}}}'
+    about = (names.SIGNAL, names.RESOURCE, names.SLO)
+    return _marks("Alerts that fire", expr, look.CRITICAL, f"{{{{{names.ALERTNAME}}}}}", about)
+
+
+def informational(where: str) -> dict[str, Any]:
+    """A mark while a signal has tier 1, which sends nothing to anybody."""
+    about = (names.SIGNAL, names.RESOURCE)
+    expr = f"max by ({names.joined(about)}) ({names.metric('severity_level')}{{{where}}}) == 1"
+    return _marks("Tier 1, of which nobody is told", expr, look.NOTE, names.TIER_LABELS[1], about)
+
+
+def _marks(name: str, expr: str, colour: str, title: str, about: Sequence[str]) -> dict[str, Any]:
+    """Marks for as long as there is a series; `about` are the labels that say of what."""
     return {
         "datasource": dict(DATASOURCE),
         "enable": True,
-        "expr": f'{names.ALERTS}{{{names.ALERTSTATE}="firing", {where}}}',
+        "expr": expr,
         "hide": False,
-        "iconColor": look.CRITICAL,
-        "name": "Alerts that fire",
+        "iconColor": colour,
+        "name": name,
         "step": "60s",
         "tagKeys": names.SEVERITY,
-        "textFormat": f"{{{{{names.SIGNAL}}}}} {{{{{names.RESOURCE}}}}} {{{{{names.SLO}}}}}",
-        "titleFormat": f"{{{{{names.ALERTNAME}}}}}",
+        "textFormat": " ".join(f"{{{{{label}}}}}" for label in about),
+        "titleFormat": title,
         "useValueForTime": False,
     }
 

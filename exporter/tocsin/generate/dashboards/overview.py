@@ -37,7 +37,8 @@ def dashboard(services: Sequence[Service], places: Places) -> Dashboard:
     links = [frame.link("Rules", places.rules, "The rules as Prometheus evaluates them")]
     given = [(one.service, one.links) for one in services]
     for name, templates in given:
-        for title, template in (("logs", templates.logs), ("traces", templates.traces)):
+        of = (("logs", templates.logs), ("traces", templates.traces), ("recent deploys", templates.deploys))
+        for title, template in of:
             if template is not None and not placeholders(template) - {"service"}:
                 links.append(frame.link(f"{plain(name)}: {title}", link(template, {"service": name}), ""))
     return Dashboard(

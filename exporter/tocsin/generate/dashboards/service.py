@@ -38,7 +38,7 @@ def dashboard(service: Service, alerts: Sequence[Mapping[str, Any]], places: Pla
         about=about,
         sections=sections,
         variables=variables,
-        annotations=[frame.alerts(query.matchers(fixed))],
+        annotations=[frame.alerts(query.matchers(fixed)), frame.informational(query.matchers(fixed))],
         links=_links(service, places),
         tags=[name, *([service.team] if service.team else [])],
     )
@@ -223,6 +223,7 @@ def _links(service: Service, places: Places) -> list[dict[str, Any]]:
         ("Runbook", given.runbook, "What to do; the table of alerts has a link for each"),
         ("Logs", given.logs, "Logs of the resources that are chosen"),
         ("Traces", given.traces, "Traces of the resources that are chosen"),
+        ("Recent deploys", given.deploys, "What was deployed lately"),
     ):
         # What stands for one alert or one signal is in the table, or on the signal's panel.
         if template is not None and placeholders(template) <= known.keys():

@@ -185,7 +185,7 @@ class View:
         }
         explain = self.places.explain(**known)
         found = [panel.link("Why: Tocsin explains the grade", explain)]
-        for title, template in (("Logs", given.logs), ("Traces", given.traces)):
+        for title, template in (("Logs", given.logs), ("Traces", given.traces), ("Recent deploys", given.deploys)):
             if template is not None:
                 found.append(panel.link(title, link(template, known)))
         return found
