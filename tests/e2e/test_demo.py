@@ -69,10 +69,12 @@ def children(directory: Path) -> dict[int, str]:
 def until(process: subprocess.Popen[str], word: str) -> str:
     """Read lines up to one with this word."""
     assert process.stdout is not None
+    said = []
     for line in process.stdout:
+        said.append(line)
         if word in line:
             return line
-    pytest.fail(f"the demonstration ended without {word!r}")
+    pytest.fail(f"the demonstration ended without {word!r}:\n{''.join(said)}")
 
 
 def test_once_shows_every_stage_and_ends_with_status_0(demo: subprocess.Popen[str], tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ class Server:
             )
         atexit.register(self.stop)
 
-    def wait_ready(self, timeout: float = 30.0) -> None:
+    def wait_ready(self, timeout: float = 60.0) -> None:
         """Return when the server answers 200 at its ready address; ServerError with the end of its log otherwise."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
