@@ -14,7 +14,7 @@ from tocsin.generate.lint.check import findings
 from tocsin.generate.promtool import Input, Run, case
 from tocsin.generate.sli import spellings
 
-EVERY = 15
+EVERY = 60
 SLOTS = 4 * 60 * 60 // EVERY
 OF = {"tocsin_service": "shop", "slo": "api"}
 BUDGET, SHARE = "tocsin_slo:error_budget_remaining:ratio", "tocsin_slo:error:ratio_rate1h"
@@ -26,9 +26,10 @@ def shop(sli: dict[str, Any], **more: Any) -> Any:
 
 def seen(folder: Path, sli: dict[str, Any], inputs: list[Input], expected: dict[str, float | None]) -> None:
     """Check values, or None for nothing, after four hours; an alert is 1 when it fires."""
-    service, process = shop(sli), generated.process()
+    target = {"scrape_interval": "1m", "evaluation_interval": "1m"}
+    service, process = shop(sli), generated.process(target=target)
     groups = list(slo.groups(service, process.target))
-    about = {"name": "about", "interval": "15s", "rules": [m.data() for m in meta.alerts([service], process.target)]}
+    about = {"name": "about", "interval": "1m", "rules": [m.data() for m in meta.alerts([service], process.target)]}
     test = case("sli", EVERY, inputs, [])
     test["promql_expr_test"] = [
         {
@@ -39,7 +40,7 @@ def seen(folder: Path, sli: dict[str, Any], inputs: list[Input], expected: dict[
         for name, value in expected.items()
     ]
     generated.write(folder, {"rules/shop.yml": {"groups": [*groups, about]}})
-    document = {"rule_files": ["rules/shop.yml"], "evaluation_interval": "15s", "tests": [test]}
+    document = {"rule_files": ["rules/shop.yml"], "evaluation_interval": "1m", "tests": [test]}
     generated.write(folder, {"test.yml": document})
     status, said = generated.promtool("test", "rules", "test.yml", cwd=folder)
     assert status == 0, said
