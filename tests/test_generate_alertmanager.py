@@ -10,9 +10,11 @@ from alertmanagers import HOOK, MAIL, PAGER, RECEIVERS, SLACK, accepted, shop, s
 from generated import service
 from tocsin import names
 from tocsin.config.scales import SCALES
+from tocsin.config.types import parse_whole_seconds as parse_seconds
 from tocsin.generate import meta
 from tocsin.generate.alertmanager import build, severity, table
 from tocsin.generate.alertmanager.matchers import among, equal
+from tocsin.generate.alertmanager.node import Node
 from tocsin.generate.alertmanager.site import Refused, Site
 from tocsin.generate.alertmanager.tellers import without
 
@@ -71,7 +73,6 @@ def test_who_can_only_be_paged_is_not_told_of_what_does_not_page() -> None:
     assert expected(one)["Late"] == ["tocsin-ops"]
     rows = table.rows(one)
     assert list(table.warnings(one, rows)) == [
-        "shop: ShopLoadCritical (severity=4) pages, and nobody whom it reaches can be paged",
         "shop: Late (severity=3) does not page, and boss can only be paged: tocsin-ops is told instead",
         *[f"nobody is told of {whose}: {name} (severity={word})" for whose, name, word in meta_words(one)],
     ]
@@ -140,7 +141,7 @@ def test_alerts_about_tocsin_go_to_those_who_run_it_and_the_watchdog_to_who_wait
     found = expected(one)
     assert found[names.ALERT_DOWN] == ["tocsin-lead"]
     assert found[names.ALERT_WATCHDOG] == ["tocsin-ops"]
-    root = table.Node(names.NOT_OURS, routes=[build.parts(one).node])
+    root = Node(names.NOT_OURS, routes=[build.parts(one).node])
     assert root.told({"alertname": names.ALERT_STALE, "tocsin_service": "shop", "severity": "2"}) == ["tocsin-lead"]
     assert root.told({"alertname": "KubePodCrashLooping", "severity": "critical"}) == [names.NOT_OURS]
 
@@ -321,6 +322,31 @@ def test_an_interval_repeats_in_multiples_and_pages_are_grouped_by_resource() ->
     (branch,) = (node for node in services["routes"][1]["routes"] if node["matchers"] == ['page="true"'])
     assert branch["group_by"] == ["tocsin_service", "alertname", "escalated_alert", "signal", "resource"]
     assert (branch["group_wait"], branch["repeat_interval"]) == ("10s", "4h")
+
+
+@pytest.mark.parametrize(
+    ("more", "each"),
+    [
+        ({"thresholds": {"cpu": {"expr": "cpu", "critical": 1, "page": True}}}, True),
+        ({"thresholds": {"cpu": {"expr": "cpu", "critical": 1, "page": True, "by": ["node"]}}}, False),
+        ({"thresholds": {"cpu": {"signal": "load", "critical": 1, "page": True}}}, True),
+        ({"thresholds": {"cpu": {"expr": "cpu", "critical": 1}}}, False),
+        ({"alerts": [{"name": "Any", "expr": "cpu > 1", "level": "critical", "page": True}]}, True),
+        ({"alerts": [{"name": "Any", "expr": "cpu > 1", "level": "critical", "page": True, "by": []}]}, False),
+    ],
+)
+def test_a_page_whose_resource_nobody_knows_is_a_group_of_its_own(more: dict[str, Any], each: bool) -> None:
+    services = build.parts(site(shop(**more))).node.data()
+    (branch,) = (node for node in services["routes"][1]["routes"] if node["matchers"] == ['page="true"'])
+    assert (branch["group_by"] == ["..."]) == each
+
+
+def test_the_watchdog_is_told_more_often_than_it_is_looked_at_twice() -> None:
+    about = build.parts(site()).node.routes[0]
+    options = next(node.options for node in about.routes if names.ALERT_WATCHDOG in str(node.matchers[0]))
+    every, again = (parse_seconds(options[key]) for key in ("group_interval", "repeat_interval"))
+    # Sent at the first look that is later than `again`: at the second one, after a minute.
+    assert every < again < 2 * every == 60
 
 
 def test_a_pattern_of_several_values_matches_them_alone() -> None:

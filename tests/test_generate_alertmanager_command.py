@@ -8,6 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from alertmanagers import version
 from examples import EXAMPLE, ROOT
 from tocsin.cli import main
 from tocsin.config.faults import ConfigError
@@ -71,6 +72,47 @@ def test_a_file_of_somebody_is_asked_and_what_it_does_otherwise_fails(tmp_path: 
     assert result.exit_code == 1
     labels = 'alertname="ShopLoadCritical", severity="4", tocsin_service="shop"'
     assert json.loads(result.stdout)["faults"][0] == f"amtool sends {labels} to tocsin-nobody, expected tocsin-ops"
+
+
+def test_a_file_that_amtool_refuses_is_one_fault(tmp_path: Path) -> None:
+    require("amtool")
+    path, own = files(tmp_path), tmp_path / "own.yml"
+    own.write_text("route: {receiver: nobody-is-called-so}\nreceivers: [{name: a}]\n")
+    result = run("check", "routes", "--config.file", str(path), "--alertmanager.config", str(own), "-o", "json")
+    assert result.exit_code == 1
+    (fault,) = json.loads(result.stdout)["faults"]
+    assert fault.startswith(f"amtool refuses {own}: ")
+    assert "nobody-is-called-so" in fault
+
+
+def test_an_amtool_that_is_too_old_for_the_file_is_left_out_and_that_is_said_once(tmp_path: Path) -> None:
+    teams = {"ops": {"teams": {"webhook_url_file": "/etc/tocsin/teams"}}}
+    path = files(tmp_path, receivers=teams, target={"alertmanager": "0.28"}, alertmanager={"not_ours": "ops"})
+    found = version()
+    result = run("check", "routes", "--config.file", str(path))
+    assert result.exit_code == 0
+    if found >= (0, 28):
+        assert (result.stdout.splitlines()[-1].rpartition("; ")[2], result.stderr) == ("amtool agrees", "")
+        return
+    why = f"amtool {found[0]}.{found[1]} is older than target.alertmanager 0.28 and cannot load the file"
+    assert result.stdout.endswith(f"; {why}: only Tocsin's own checks were made\n")
+    assert result.stderr == f"WARNING: {why}\n"
+
+
+def test_a_page_that_reaches_nobody_fails(tmp_path: Path) -> None:
+    load = {"expr": "up", "alert": {"critical": {"tier": 4, "page": True}}}
+    path = files(tmp_path, {"signals": {"load": load}, "default_receiver": None}, default_receiver=None)
+    service = yaml.safe_load((tmp_path / "shop.yml").read_text())
+    del service["default_receiver"]
+    (tmp_path / "shop.yml").write_text(yaml.safe_dump(service))
+    process = yaml.safe_load(path.read_text())
+    del process["default_receiver"]
+    path.write_text(yaml.safe_dump(process))
+    result = run("check", "routes", "--config.file", str(path))
+    assert result.exit_code == 1
+    assert "FAILED: nobody is told of shop: ShopLoadCritical (severity=4), which pages\n" in result.stderr
+    assert result.stderr.count("ShopLoadCritical") == 1
+    assert "SUCCESS" not in result.stdout
 
 
 def test_warnings_are_an_exit_status_only_when_that_is_asked_for(tmp_path: Path) -> None:
@@ -144,6 +186,21 @@ CHANNELS = "pagerduty, phone, sms, slack, teams, email, jira, webhook"
         (
             {"routes": [{"to": "ops"}]},
             "routes[0]: found no label, expected at least one of service, team, severity, dimension",
+        ),
+        (
+            {"routes": [{"to": "ops", "service": "shopp"}]},
+            "routes[0].service: found 'shopp', expected one of the services (shop)",
+        ),
+        (
+            {"routes": [{"to": "ops", "team": "keys"}]},
+            "routes[0].team: found 'keys', expected one of the teams (there is none)",
+        ),
+        (
+            {"receivers": {"ops": SLACK, "two\nlines": SLACK}},
+            (
+                "receivers['two\\nlines']: found 'two\\nlines', "
+                "expected a name without line breaks and other control characters"
+            ),
         ),
         (
             {"alertmanager": {"timing": {"group_interval": "7m"}}},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from generated import passes, process, promtool, service, write
 from test_generate_rules import HOSTILE
-from tocsin.config.models import Service
+from tocsin.config.models import Service, Signal
 from tocsin.generate import alerts, rules
 from tocsin.generate.alerts import trials
 from tocsin.generate.alerts.alert import Context
@@ -86,6 +86,32 @@ def test_the_threshold_of_a_signal_takes_its_expression_labels_unit_and_dimensio
         "full of {{ $labels.resource }} (shop) is above {{ 0.95 | humanizePercentage }}: "
         "{{ $value | humanizePercentage }}"
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "resource"),
+    [
+        ({"signal": "errors"}, "errors"),
+        ({"signal": "load"}, None),
+        ({"signal": "load", "by": []}, "load"),
+        ({"expr": "max_over_time(sum(x)[5m:1m]) / 2"}, "full"),
+        ({"expr": "topk(3, x)"}, None),
+        ({"expr": "sum by (node) (x)"}, None),
+        ({"expr": "absent(x)"}, None),
+    ],
+)
+def test_a_value_without_labels_is_about_the_resource_that_its_signal_has(
+    more: dict[str, Any], resource: str | None
+) -> None:
+    """So a critical alert hides its own warning, and the tier alert of the signal is about the same resource."""
+    one = shop(thresholds={"full": {**more, "critical": 0.95}})
+    one.signals["errors"] = Signal.model_validate({"expr": "1 - avg(rate(e[5m]))", "alert": {}})
+    assert only(one)["labels"].get("resource") == resource
+
+
+def test_a_change_of_a_signal_without_labels_is_about_the_same_resource_as_its_tiers() -> None:
+    one = shop(rate_of_change=[{"name": "Jump", "signal": "load", "by": [], "over": "1h", "rise": 0.5}])
+    assert only(one)["labels"]["resource"] == "load"
 
 
 def test_what_the_threshold_says_wins() -> None:

@@ -11,8 +11,9 @@ from promql_parser import parse
 
 from generated import passes as passes_promtool
 from generated import process, promtool, service, write
+from tocsin import names
 from tocsin.config.models import Service
-from tocsin.generate import escalation, escalation_cases, rules
+from tocsin.generate import escalation, escalation_cases, meta, rules
 from tocsin.generate import promtool as tests_of
 from tools.servers import require
 
@@ -67,6 +68,17 @@ def files(shop: Service, **target: str) -> dict[str, Any]:
 def levels(shop: Service) -> dict[str, dict[str, Any]]:
     """The rules of all levels by the name of their alert."""
     return {rule["alert"]: rule for group in files(shop)["rules/shop.yml"]["groups"] for rule in group["rules"]}
+
+
+def test_an_alert_about_tocsin_is_not_escalated_to_the_people_of_a_service() -> None:
+    thresholds = {"cpu": {"expr": "cpu", "warning": 1}}
+    steps: list[dict[str, Any]] = [{"to": "ops-lead"}, {"to": "director", "after": "15m"}]
+    policy = {"w": {"when": "severity = warning", "steps": steps}}
+    one = service(severity="warning-critical", thresholds=thresholds, escalation=policy)
+    (rule,) = levels(one).values()
+    about = "|".join(names.META_ALERTS)
+    assert rule["expr"].count("ALERTS{") == rule["expr"].count(f'escalation="", alertname!~"{about}"}}') == 3
+    assert {alert.severity for alert in meta.alerts([one], process().target)} <= set(escalation.OF_META)
 
 
 def test_each_level_is_an_alert_of_its_own_for_its_receiver() -> None:

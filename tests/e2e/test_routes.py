@@ -14,6 +14,7 @@ from running import get, until
 
 from alertmanagers import shop, site
 from generated import service
+from tocsin.config.models import Service
 from tocsin.generate import render
 from tocsin.generate.alertmanager import build, messages
 from tools.servers import alertmanager
@@ -84,8 +85,8 @@ def hidden(url: str) -> dict[str, bool]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[tuple[str, Heard]]:
-    """Alertmanager with what is generated for two services; each channel is a path of the local program."""
+def running(folder: Path, *services: Service) -> Iterator[tuple[str, Heard]]:
+    """Alertmanager with what is generated for services, else for two; each channel is a path of the local program."""
     with listening() as (url, heard):
 
         def slack(name: str) -> dict[str, Any]:
@@ -118,10 +119,11 @@ def running(folder: Path) -> Iterator[tuple[str, Heard]]:
                 "timing": TIMING,
             },
         }
-        data, _ = build.whole(site(shop(), other, **process))
+        services = services or (shop(), other)
+        data, _ = build.whole(site(*services, **process))
         data = {"global": {"pagerduty_url": f"{url}/pagerduty"}, **data}
         (folder / "templates").mkdir()
-        (folder / messages.FILE).write_text(messages.file([shop(), other], "0", "0"), encoding="utf-8")
+        (folder / messages.FILE).write_text(messages.file(services, "0", "0"), encoding="utf-8")
         with alertmanager(folder, render.document(data, "0", "0")) as server:
             yield server.url, heard
 
@@ -197,3 +199,83 @@ def test_the_worst_hides_the_lesser_of_the_same_dimension_and_down_hides_the_sym
         until(lambda: len(hidden(url)) == len(alerts) + 4, "so are the others")
         shown = {name for name, found in hidden(url).items() if not found}
         assert shown == {"Gone", "Ticket", "Late", "TocsinEvaluationStale", "Paging", "OtherService", "NotOurs"}
+
+
+def web() -> Service:
+    """A service that is down when `up` says so, with pages on another signal, and levels about both."""
+    page = {"tier": 4, "page": True}
+    return service(
+        "web",
+        {"up": {"alert": {"critical": {"tier": 4}}}, "errors": {"alert": {"critical": page}}},
+        severity="P1-P3",
+        default_receiver="oncall",
+        escalation={"top": {"when": "tier >= 4", "steps": [{"to": "oncall"}, {"to": "lead", "after": "15m"}]}},
+        down=["WebUpCritical"],
+    )
+
+
+def test_down_lets_its_own_escalation_through_and_never_keeps_back_the_end_of_a_page(tmp_path: Path) -> None:
+    level = {"escalation": "top", "receiver": "lead", "resource": "a"}
+    error = labels("WebErrorsCritical", "P1", "web", page="true", signal="errors", resource="a")
+    quiet = labels("WebErrorsQuiet", "P1", "web", signal="errors", resource="a")
+    up = labels("WebUpCritical", "P1", "web", signal="up", resource="a")
+    own = labels("WebEscalationTopLead", "P1", "web", signal="up", **level)
+    symptom = labels("WebEscalationTopSymptom", "P1", "web", signal="errors", **level)
+    with running(tmp_path, web()) as (url, heard):
+        post(url, [up])
+        until(lambda: hidden(url) == {"WebUpCritical": False}, "it is down")
+        post(url, [error, quiet, own, symptom])
+        until(lambda: "/slack/lead" in heard.paths("WebEscalationTopLead"), "its own level is told")
+        until(lambda: "/pagerduty" in heard.paths("WebErrorsCritical", '"trigger"'), "a page is told")
+        assert {name for name, inhibited in hidden(url).items() if inhibited} == {
+            "WebErrorsQuiet",
+            "WebEscalationTopSymptom",
+        }
+        post(url, [error], over=True)
+        until(lambda: "/pagerduty" in heard.paths("WebErrorsCritical", '"resolve"'), "its incident ends")
+        # What is hidden is handed to Tocsin by nobody either.
+        assert not heard.paths("WebErrorsQuiet")
+        assert not heard.paths("WebEscalationTopSymptom")
+
+
+def test_what_gets_worse_silences_no_level_no_other_resource_and_nothing_about_tocsin(tmp_path: Path) -> None:
+    thresholds = {key: {"expr": key, "critical": 2, "warning": 1, "page": key == "cpu"} for key in ("cpu", "mem")}
+    policy = {"act": {"when": "tier >= 3", "steps": [{"to": "lead"}, {"to": "ops", "after": "30m"}]}}
+    alert = {"critical": {"tier": 4}, "action": {"tier": 3}}
+    one = service(
+        "thr",
+        {"load": {"alert": alert, "by": ["node"]}},
+        severity="warning-critical",
+        thresholds=thresholds,
+        escalation=policy,
+        default_receiver="oncall",
+    )
+    load = {"signal": "load", "resource": "a"}
+    alerts = [
+        labels("ThrLoadCritical", "critical", "thr", **load),
+        labels("ThrLoadAction", "warning", "thr", **load),
+        labels("ThrEscalationActOps", "warning", "thr", **load, escalation="act", receiver="ops"),
+        labels("TocsinNoSeries", "warning", "thr", **load),
+        labels("ThrMemCritical", "critical", "thr", signal="mem", instance="A"),
+        labels("ThrMemWarning", "warning", "thr", signal="mem", instance="B"),
+    ]
+    pages = [labels("ThrCpuCritical", "critical", "thr", signal="cpu", page="true", instance=i) for i in "AB"]
+    with running(tmp_path, one) as (url, heard):
+        post(url, alerts[:1])
+        until(lambda: "ThrLoadCritical" in hidden(url), "it is critical")
+        # Who waits for `tier >= 3` is told of the critical alert too, which hides the other one.
+        until(lambda: "/slack/lead" in heard.paths("ThrLoadCritical"), "the first step is told")
+        post(url, alerts)
+        until(lambda: len(hidden(url)) == len(alerts), "all alerts are there")
+        assert {name for name, inhibited in hidden(url).items() if inhibited} == {"ThrLoadAction"}
+        until(lambda: "/ops" in heard.paths("ThrEscalationActOps"), "its level is told")
+        until(lambda: "/monitoring" in heard.paths("TocsinNoSeries"), "those who run Tocsin are told")
+
+        def incidents() -> set[str]:
+            found = (body for path, body, _ in heard.posts if path == "/pagerduty")
+            return {body["dedup_key"] for body in found if body["event_action"] == "trigger"}
+
+        post(url, pages[:1])
+        until(lambda: len(incidents()) == 1, "one page is an incident")
+        post(url, pages)
+        until(lambda: len(incidents()) == 2, "another series is another one")

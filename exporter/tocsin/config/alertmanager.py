@@ -49,9 +49,9 @@ class Route(Model):
     to: Name
     """Receiver; told beside the first steps of escalation, and instead of the service's `default_receiver`."""
     service: Name | None = None
-    """Service of the alert."""
+    """Service of the alert; there has to be one of that name."""
     team: Name | None = None
-    """Team of the alert's service."""
+    """Team of the alert's service; a service has to have it."""
     severity: Name | None = None
     """Severity label."""
     dimension: Name | None = None
@@ -75,7 +75,7 @@ class Timing(Model):
     group_interval: Seconds = 300
     """How long a group waits before it tells of further alerts, and of resolved ones."""
     repeat_interval: Seconds = 43200
-    """When a group that still fires is told again, a multiple of `group_interval`, at most 5d."""
+    """When a group that still fires is told again, a multiple of `group_interval`, which is added; at most 5d."""
     page_repeat_interval: Seconds = 14400
     """The same of alerts that page."""
 
@@ -103,7 +103,7 @@ class AlertmanagerModel(Model):
     """What Alertmanager does beside the receivers."""
 
     webhook: TocsinWebhook | None = None
-    """Where it hands every alert to Tocsin; not at all by default."""
+    """Where it hands Tocsin its alerts, but those that another one hides or a silence covers; not at all by default."""
     watchdog: Name | None = None
     """Receiver of TocsinWatchdog, which always fires: something that calls you when it stops; nobody by default."""
     not_ours: Name | None = None

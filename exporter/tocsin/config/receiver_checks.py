@@ -1,6 +1,6 @@
 """Checks of receivers, of routes, and of who is told when nobody else is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from tocsin.config import alert_checks, escalation_checks, slo_checks
@@ -20,6 +20,9 @@ _RETENTION = 432000
 def check_process(process: ProcessModel) -> Iterator[Finding]:
     """Findings of the process file."""
     for name, receiver in process.receivers.items():
+        if not name.isprintable():
+            message = f"found {describe(name)}, expected a name without line breaks and other control characters"
+            yield Finding(("receivers", name), message)
         yield from _receiver(receiver, ("receivers", name))
     yield from _exists(process, process.default_receiver, ("default_receiver",))
     for key in ("watchdog", "not_ours"):
@@ -37,6 +40,20 @@ def check_process(process: ProcessModel) -> Iterator[Finding]:
             have, need = need, have
         yield Finding(("smtp", have), f"found {have} alone, expected {need} beside it", (("smtp", need),))
     yield from _timing(process)
+
+
+def check_routes(process: ProcessModel, services: Sequence[Service]) -> Iterator[Finding]:
+    """Findings of the routes, beside all services."""
+    there = {
+        "service": {service.service for service in services},
+        "team": {service.team for service in services if service.team is not None},
+    }
+    for i, route in enumerate(process.routes):
+        for key, known in there.items():
+            found = getattr(route, key)
+            if found is not None and found not in known:
+                words = ", ".join(sorted(known)) or "there is none"
+                yield Finding(("routes", i, key), f"found {describe(found)}, expected one of the {key}s ({words})")
 
 
 def _exists(process: ProcessModel, name: str | None, at: Path) -> Iterator[Finding]:

@@ -22,6 +22,8 @@ from tocsin.generate import escalation_text, promql, rule, tier
 
 #: Share of the points of a time at which something must be known to last: what is missing may have been a restart.
 ENOUGH = 0.8
+#: Severities that alerts about Tocsin itself can have: these are not told to a service's people.
+OF_META = ("critical", "warning", "none")
 #: Resources below which a share of them says nothing.
 LEAST_RESOURCES = 3
 
@@ -324,4 +326,6 @@ def _of_alerts(level: Level) -> str:
 def _firing(level: Level, offset: str = "") -> str:
     matchers = {names.SERVICE: level.service.service, names.SEVERITY: level.severity, names.ALERTSTATE: "firing"}
     found = promql.selector(names.ALERTS, matchers | {names.ESCALATION: ""})
+    if level.severity in OF_META:
+        found = f"{found[:-1]}, {names.ALERTNAME}!~{promql.quote('|'.join(names.META_ALERTS))}}}"
     return f"max without ({names.ALERTSTATE}) ({found}{offset})"

@@ -10,7 +10,7 @@ from typing import Any
 
 from tocsin import names
 from tocsin.config.models import Service, Target
-from tocsin.generate.escalation import LEAST_RESOURCES, Arm, Level, Range, levels
+from tocsin.generate.escalation import LEAST_RESOURCES, OF_META, Arm, Level, Range, levels
 from tocsin.generate.promtool import ABSENT, ENDS, Fires, Input, Labels, Run, case
 
 LEVEL = names.metric("severity_level")
@@ -266,6 +266,8 @@ class _Alerts(_Clock):
             self.acknowledged(OTHER, self._identity("is acknowledged"), Run(1, self.samples(end) + rest)),
             self.acknowledged(f"{OTHER}Again", self._identity("lasts"), Run(1, self.samples(end) + rest)),
         ]
+        if self.level.severity in OF_META:
+            series.append(self._series("is about Tocsin", *whole, **{names.ALERTNAME: names.ALERT_NO_SERIES}))
         from_when: dict[str, float] = {"lasts": due, "ends": due, "begins later": due + late_by}
         some, many = _missing(over)
         # A gap in what fires is one more time that it fires.

@@ -32,6 +32,11 @@ class Audience:
         ends = (names.NO_PAGE if self.no_page else "") + (names.ESCALATED_SUFFIX if self.escalated else "")
         return f"{names.ROUTE_PREFIX}{self.receiver}{ends}"
 
+    @property
+    def wakes(self) -> bool:
+        """Whether it has a channel that wakes somebody."""
+        return any(kind in PAGING for kind, _ in self.channels)
+
     def resolves(self, kind: str) -> bool:
         """Whether a channel is told that it is over."""
         return not (self.escalated and kind in READ)

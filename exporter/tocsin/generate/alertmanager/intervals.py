@@ -45,8 +45,17 @@ class Inexpressible(ValueError):
 
 def windows_of(site: Site, service: Service) -> list[str]:
     """Names of the maintenance windows of a service that mute."""
+    return [maintenance_name(i, window) for i, window in muting(site, service)]
+
+
+def muting(site: Site, service: Service) -> list[tuple[int, Maintenance]]:
+    """The maintenance windows of a service that mute, each with its place in the configuration.
+
+    They mute pages too: that is what planned work is for. Alertmanager does not send later what ended meanwhile, so
+    that an incident of PagerDuty which was opened before stays open.
+    """
     return [
-        maintenance_name(i, window)
+        (i, window)
         for i, window in enumerate(site.process.maintenance)
         if window.mute and (not window.services or service.service in window.services)
     ]

@@ -5,8 +5,9 @@ receivers. In each: levels of escalation go to whom they name, then everybody wh
 alert can be several people's: these routes continue), then the default.
 
 Pages are grouped by service, alert and resource. PagerDuty tells of a group once, so that a second resource in the
-group of a page that somebody has acknowledged would wake nobody; a storm is for inhibition to stop. What is read in a
-channel or a mailbox is grouped by service and alert: forty nodes are one message with forty lines.
+group of a page that somebody has acknowledged would wake nobody. Where it is not known which labels name the resource
+of a page, each is a group of its own. What is read in a channel or a mailbox is grouped by service and alert: forty
+nodes are one message with forty lines.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from tocsin.generate.alertmanager.audience import Audience, audience
 from tocsin.generate.alertmanager.matchers import Matcher, among, equal, given
 from tocsin.generate.alertmanager.node import Node
 from tocsin.generate.alertmanager.site import Site
-from tocsin.generate.alertmanager.tellers import Teller, default, disjoint, levels, tellers, without
+from tocsin.generate.alertmanager.tellers import Teller, default, disjoint, levels, tellers, without, woken
 
 #: All alerts of a service; the name of one is a single line.
 OURS = Matcher(names.SERVICE, "=~", ".+")
@@ -30,8 +31,11 @@ GROUP_BY = (names.SERVICE, names.ALERTNAME, names.ESCALATED)
 PAGE_GROUP_BY = (*GROUP_BY, names.SIGNAL, names.RESOURCE)
 #: Seconds after which the hand-over to Tocsin goes on with a group; it is a program, and can take it.
 _HAND_OVER = {"group_wait": "1s", "group_interval": "10s", "repeat_interval": "1h"}
-#: TocsinWatchdog is sent again and again: what calls you when it stops needs to know soon.
-_WATCHDOG = {"group_wait": "1s", "group_interval": "1m", "repeat_interval": "1m"}
+#: TocsinWatchdog is sent every minute: what calls you when it stops needs to know soon. Alertmanager looks
+#: every group_interval whether more than repeat_interval has passed, which a whole number of looks never has in time.
+_WATCHDOG = {"group_wait": "1s", "group_interval": "30s", "repeat_interval": "50s"}
+#: By every label.
+_EACH = ("...",)
 
 
 @dataclass
@@ -71,7 +75,7 @@ class Tree:
             self._name(default(self.site, service, page=True)),
             [equal(names.PAGE, "true")],
             self._mute(service, None),
-            options=self._page_options(),
+            options=self._page_options(service),
             routes=self._branch(service, page=True),
         )
         told = default(self.site, service, page=False)
@@ -106,13 +110,20 @@ class Tree:
     ) -> Iterator[tuple[str, list[Matcher], list[str]]]:
         """Each teller that has a channel, less the alerts of which an earlier one tells the same people."""
         before: dict[str, list[Sequence[Matcher]]] = {}
-        for teller in found:
-            if (told := self._audience(teller.to, page=page)) is None:
-                continue
+        heard = [(teller, told) for teller in found if (told := self._audience(teller.to, page=page)) is not None]
+        for teller, told in [*heard, *(self._woken(service, heard) if page else ())]:
             earlier = before.setdefault(told.name, [])
             for matchers in without(teller.matchers, earlier):
                 yield told.name, matchers, self._mute(service, None if page else told)
             earlier.append(teller.matchers)
+
+    def _woken(self, service: Service, heard: Sequence[tuple[Teller, Audience]]) -> Iterator[tuple[Teller, Audience]]:
+        """The default, for pages of which nobody else is told who can be woken."""
+        found = woken(self.site, service)
+        if found is not None and not all(told.wakes for _, told in heard):
+            self._name(found)
+            for matchers in without((), [teller.matchers for teller, told in heard if told.wakes]):
+                yield Teller(found.receiver, tuple(matchers)), found
 
     def _audience(self, name: str, *, page: bool, escalated: bool = False) -> Audience | None:
         found = audience(name, self.site.receiver(name), page=page, escalated=escalated)
@@ -135,8 +146,17 @@ class Tree:
         times = {key: getattr(timing, key) for key in ("group_wait", "group_interval", "repeat_interval")}
         return {"group_by": list(group_by), **{key: format_duration(value) for key, value in times.items()}}
 
-    def _page_options(self) -> dict[str, Any]:
+    def _page_options(self, service: Service) -> dict[str, Any]:
         timing = self.site.process.alertmanager.timing
         wait, repeat = max(1, timing.group_wait // 3), timing.page_repeat_interval
         times = {"group_wait": format_duration(wait), "repeat_interval": format_duration(repeat)}
-        return {"group_by": list(PAGE_GROUP_BY), **times}
+        return {"group_by": list(_EACH if _unnamed(service) else PAGE_GROUP_BY), **times}
+
+
+def _unnamed(service: Service) -> bool:
+    """Whether a page of the service can have labels that nobody knows, and no `resource`."""
+    for alert in (*service.thresholds.values(), *service.rate_of_change):
+        signal = service.signals.get(alert.signal or "")
+        if alert.page and alert.by is None and (signal is None or signal.by is None):
+            return True
+    return any(alert.page and alert.by is None for alert in service.alerts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tocsin import names
 from tocsin.config import escalation_checks
 from tocsin.config.escalation import parse_when
-from tocsin.config.models import Route, Service
+from tocsin.config.models import Escalation, Route, Service
 from tocsin.config.signals import alert_names
 from tocsin.generate.alertmanager.audience import Audience, audience
 from tocsin.generate.alertmanager.matchers import Matcher, among, equal
@@ -38,14 +38,21 @@ def _first_steps(service: Service) -> Iterator[Teller]:
         if severity is not None:
             yield Teller(step.to, (equal(names.SEVERITY, severity),))
             continue
-        first = [
-            name
-            for signal, keys in escalation_checks.first_alerts(service, policy).items()
-            for key, name in alert_names(service.service, signal, service.signals[signal].alert).items()
-            if key in keys
-        ]
-        if first:
+        if first := list(_told_first(service, policy)):
             yield Teller(step.to, (among(names.ALERTNAME, first),))
+
+
+def _told_first(service: Service, policy: Escalation) -> Iterator[str]:
+    """Alerts of a policy about a tier: the first ones, and all on that tier or a higher one of the same signals.
+
+    A higher one fires beside the first and may hide it: who waits for the first must be told then too.
+    """
+    least = parse_when(policy.when).tier or 0
+    for signal, keys in escalation_checks.first_alerts(service, policy).items():
+        alerts = service.signals[signal].alert
+        for key, name in alert_names(service.service, signal, alerts).items():
+            if key in keys or alerts[key].tier >= least:
+                yield name
 
 
 def _concerns(route: Route, service: Service) -> bool:
@@ -71,6 +78,12 @@ def default(site: Site, service: Service | None, *, page: bool) -> Audience | No
         if name is not None and (found := audience(name, site.receiver(name), page=page)):
             return found
     return None
+
+
+def woken(site: Site, service: Service) -> Audience | None:
+    """Who is told of a page beside those who cannot be woken: the default, where that can be."""
+    found = default(site, service, page=True)
+    return found if found is not None and found.wakes else None
 
 
 def without(matchers: Sequence[Matcher], before: Sequence[Sequence[Matcher]]) -> list[list[Matcher]]:

@@ -35,6 +35,7 @@ def _alert(context: Context, model: RateOfChange) -> Alert:
     labels = rule.labels(service, severity, dimension=seen.dimension, page=model.page)
     labels |= {names.SERVICE: service.service} | ({names.SIGNAL: model.signal} if model.signal else {})
     grouping = Grouping(seen.by, context.ignored, seen.expr)
+    labels |= {names.RESOURCE: model.signal} if model.signal and grouping.whole else {}
     wait = change_wait(model)
     place = text.where(service.service, resource=grouping.named)
     bounds = " or ".join(

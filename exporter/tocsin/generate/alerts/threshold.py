@@ -39,6 +39,7 @@ def _alert(context: Context, key: str, level: str) -> Alert:
         page=model.page,
     ) | {names.SERVICE: service.service, names.SIGNAL: model.signal or key}
     grouping = Grouping(seen.by, context.ignored, seen.expr)
+    labels |= {names.RESOURCE: labels[names.SIGNAL]} if grouping.whole else {}
     wait = WAIT if model.for_ is None else model.for_
     bound = getattr(model, level)
     return Alert(

@@ -10,11 +10,14 @@ import promql_parser
 from tocsin import names
 from tocsin.config import expr as text
 from tocsin.core.resources import exported_name
-from tocsin.generate.lint.tree import walk
+from tocsin.generate.lint.tree import fold, walk
 from tocsin.generate.promql import quote
 
 #: What is between the values while they are joined, and the mark behind those characters that are escaped.
 _BETWEEN, _DONE = "\x1f", "\x1e"
+#: Operators whose results have the labels of their series, or a new one; functions that give labels.
+_KEEP_LABELS = ("topk", "bottomk", "limitk", "limit_ratio", "count_values")
+_GIVE_LABELS = ("absent", "absent_over_time", "label_join", "label_replace", "info")
 #: How many characters each step escapes: any number up to their sum is the sum of some of them.
 _STEPS = (8, 4, 2, 1)
 
@@ -66,6 +69,11 @@ class Grouping:
     def several(self) -> bool:
         """Whether that label joins several."""
         return len(self.by or ()) > 1
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether the value has no labels: the gauges of such a signal are called as the signal is."""
+        return self.by == () or (self.by is None and _without_labels(self.expr))
 
     def aggregate(self, op: str, expr: str) -> str:
         """The value by resource; of several series in one, that which the operator chooses."""
@@ -131,14 +139,38 @@ def _passes(label: str, ours: Collection[str]) -> bool:
     return label in ours
 
 
+def _tree(expr: str) -> promql_parser.Expr | None:
+    """The tree of an expression; None where it cannot be read."""
+    if text.tokens(expr) > text.MAX_TOKENS:
+        return None
+    try:
+        return text.parse(expr)
+    except ValueError:
+        return None
+
+
 def _grouped_by(expr: str) -> frozenset[str]:
     """Labels by which an expression groups itself; none that anybody knows where it cannot be read."""
-    if text.tokens(expr) > text.MAX_TOKENS:
-        return frozenset()
-    try:
-        nodes = list(walk(text.parse(expr)))
-    except ValueError:
-        return frozenset()
+    tree = _tree(expr)
     by = promql_parser.AggModifierType.By
+    nodes = walk(tree) if tree is not None else ()
     modifiers = [node.modifier for node in nodes if isinstance(node, promql_parser.AggregateExpr)]
     return frozenset(label for one in modifiers if one is not None and one.type == by for label in one.labels)
+
+
+def _without_labels(expr: str) -> bool:
+    """Whether a result has no labels, whatever series there are; False where nobody knows."""
+    tree = _tree(expr)
+    return tree is not None and fold(tree, _loses_labels)
+
+
+def _loses_labels(node: promql_parser.Expr, below: Sequence[bool]) -> bool:
+    if isinstance(node, promql_parser.VectorSelector):
+        return False
+    if isinstance(node, promql_parser.AggregateExpr) and str(node.op) not in _KEEP_LABELS:
+        by = promql_parser.AggModifierType.By
+        if node.modifier is None or (node.modifier.type == by and not node.modifier.labels):
+            return True
+    elif isinstance(node, promql_parser.Call) and node.func.name in _GIVE_LABELS:
+        return False
+    return all(below)
