@@ -61,6 +61,29 @@ def everything(dashboard: Json) -> dict[str, str | Sequence[str]]:
     return found
 
 
+def asked(variable: Json) -> tuple[str, str]:
+    """What a variable asks for: label_values() or query_result(), and the query inside."""
+    match = re.fullmatch(r"(\w+)\((.+)\)", variable["query"]["query"])
+    assert match is not None, variable["query"]
+    assert variable["query"]["qryType"] == {"label_values": 1, "query_result": 3}[match[1]]
+    return match[1], match[2] if match[1] == "query_result" else match[2].rpartition(", ")[0]
+
+
+def options(variable: Json, answer: Sequence[Json]) -> list[str]:
+    """The values of a variable, from the series of the answer to what it asks for."""
+    if asked(variable)[0] == "label_values":
+        label = variable["query"]["query"][:-1].rpartition(", ")[2]
+        return sorted({one["metric"][label] for one in answer})
+    pattern = variable["regex"].removeprefix("/").removesuffix("/")
+    found = []
+    for one in answer:
+        labels = ",".join(f'{name}="{value}"' for name, value in one["metric"].items())
+        text = f"{{{labels}}} {one['value'][1]} {one['value'][0] * 1000}"
+        if match := re.match(pattern, text):
+            found.append(match[1])
+    return sorted(found) if variable["sort"] else found
+
+
 def panels(dashboard: Json) -> list[Json]:
     """Panels that are no headings."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
@@ -121,9 +144,8 @@ def _matched(label: str) -> Callable[[Json], Iterator[tuple[str | None, int | No
 
 def _label_values(dashboard: Json) -> Iterator[tuple[str | None, int | None]]:
     for variable in _variables(dashboard, "query"):
-        match = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"], re.DOTALL)
         try:
-            promql.parse(filled(match[1], everything(dashboard)) if match else "(")
+            promql.parse(filled(asked(variable)[1], everything(dashboard)))
         except ValueError:
             yield None, None
 

@@ -298,6 +298,24 @@ def test_what_the_history_refuses_is_counted_once() -> None:
     assert program.engine.snapshot.signals[0].refused == {}
 
 
+def test_counters_of_a_signal_are_there_at_zero_before_they_count() -> None:
+    program = Program(Scripted(("a", steady())), spec())
+    reconfigure(program, spec(), spec(signal="second"))
+    found = {
+        (sample.name, sample.labels["signal"], sample.labels.get("reason")): sample.value
+        for family in program.telemetry.registry.collect()
+        for sample in family.samples
+        if sample.name in ("tocsin_series_dropped_total", "tocsin_level_shifts_total")
+    }
+    reasons = ("identity_collision", "label_too_long", "missing_label", "malformed_labels", "max_series")
+    dropped = [("tocsin_series_dropped_total", reason) for reason in (*reasons, "native_histogram")]
+    assert found == {
+        (name, signal, reason): 0
+        for name, reason in [("tocsin_level_shifts_total", None), *dropped]
+        for signal in ("sig", "second")
+    }
+
+
 def test_a_level_shift_is_counted() -> None:
     program = Program(Scripted(("a", lambda t: steady()(t) + (500.0 if t >= T0 else 0.0))), spec())
     program.cycles(*(T0 + 60 * i for i in range(31)))
@@ -361,7 +379,7 @@ def test_a_removed_signal_leaves_neither_a_view_nor_gauges() -> None:
         if sample.labels.get("signal") == "second"
     }
     # Counters stay: one that disappears and comes back would look like a reset.
-    assert left == {"tocsin_evaluations_total"}
+    assert left == {"tocsin_evaluations_total", "tocsin_series_dropped_total", "tocsin_level_shifts_total"}
 
 
 def test_signals_of_a_reload_are_stale_until_they_are_graded() -> None:

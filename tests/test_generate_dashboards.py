@@ -2,37 +2,20 @@
 
 import json
 import re
-from functools import cache
 from typing import Any
 
 import promql_parser as promql
 import pytest
 import yaml
 
+from example_dashboards import OTHERS, PLACES, SERVICES, UIDS, models
 from examples import ROOT, config
 from generated import process, service
 from grafana import Exclusions, everything, filled, lint, panels, queries
 from tocsin import names
 from tocsin.generate import render
-from tocsin.generate.dashboards import files, frame, grid, look, text
-from tocsin.generate.dashboards.frame import Places
+from tocsin.generate.dashboards import files, frame, grid, text
 from tocsin.generate.rules import GenerateError
-
-PLACES = Places("http://tocsin.example.com", "http://prometheus.example.com")
-SERVICES = ("amas", "learning", "maestro", "melody-meter", "pynomaly")
-OTHERS = ("tocsin-overview", "tocsin-slos", "tocsin-capacity", "opx-learning-operations", "tocsin")
-UIDS = (*SERVICES, *OTHERS)
-
-
-@cache
-def models() -> dict[str, dict[str, Any]]:
-    """The dashboards of the examples by uid."""
-    made = files.dashboards(config().process, config().services, PLACES)
-    return {one.uid: one.model("0", "0") for one in made}
-
-
-def panel(uid: str, title: str) -> dict[str, Any]:
-    return next(panel for panel in models()[uid]["panels"] if panel["title"] == title)
 
 
 def test_there_is_one_dashboard_for_each_service_and_five_about_all() -> None:
@@ -165,156 +148,6 @@ def test_the_linter_finds_what_is_wrong(rule: str) -> None:
     assert {found[0] for found in lint(model)} - before == {rule}
 
 
-# ------------------------------------------------------------------------------------------------ what is shown
-
-
-def test_tiers_are_words_in_fixed_colours() -> None:
-    for uid in (*SERVICES, "tocsin-overview"):
-        (timeline,) = (one for one in models()[uid]["panels"] if one["type"] == "state-timeline")
-        (mapping,) = timeline["fieldConfig"]["defaults"]["mappings"]
-        assert {tier: one["text"] for tier, one in mapping["options"].items()} == {
-            "-1": "-1 Unknown",
-            "0": "0 Normal",
-            "1": "1 Informational",
-            "2": "2 Watch",
-            "3": "3 Action",
-            "4": "4 Critical",
-        }
-        assert [one["color"] for one in mapping["options"].values()] == list(look.TIERS.values())
-
-
-def test_a_value_is_drawn_inside_the_band_where_it_was_expected() -> None:
-    one = panel("maestro", "signups")
-    assert [target["expr"] for target in one["targets"]] == [
-        f'max by (resource) ({metric}{{tocsin_service="maestro", signal="signups"}})'
-        for metric in ("tocsin_value", "tocsin_expected_lower", "tocsin_expected_upper")
-    ]
-    fills = {
-        o["matcher"]["options"]: p["value"]
-        for o in one["fieldConfig"]["overrides"]
-        for p in o["properties"]
-        if p["id"] == "custom.fillBelowTo"
-    }
-    assert fills == {"Expected at most": "Expected at least"}
-
-
-def test_a_signal_with_several_resources_has_a_panel_for_each() -> None:
-    one = panel("melody-meter", "utilization: $resource_1")
-    assert (one["repeat"], one["gridPos"]["w"]) == ("resource_1", 24)
-    assert 'signal="utilization", resource=~"$resource_1"' in one["targets"][0]["expr"]
-    hidden = {v["name"]: v["query"]["query"] for v in models()["melody-meter"]["templating"]["list"] if v["hide"]}
-    assert hidden["resource_1"] == (
-        'label_values(tocsin_severity_level{tocsin_service="melody-meter", signal="utilization", '
-        'resource=~"$resource"}, resource)'
-    )
-
-
-def test_a_forecast_reaches_from_now_to_its_horizon_whatever_the_dashboard_shows() -> None:
-    assert panel("melody-meter", "utilization, ahead: $resource_1")["timeFrom"] == "+1d"
-    assert panel("tocsin-overview", "Capacity Forecast (CPU)")["timeFrom"] == "+3d"
-    assert panel("tocsin-capacity", "database-size")["timeFrom"] == "+7d"
-    assert all("timeFrom" not in one for one in panels(models()["tocsin"]))
-
-
-def test_the_forecast_of_processors_has_a_line_to_the_breach_of_each_service() -> None:
-    one = panel("tocsin-overview", "Capacity Forecast (CPU)")
-    lines = {target["refId"]: target["expr"] for target in one["targets"] if target["refId"].startswith("breach")}
-    assert list(lines) == ["breach0", "breach1", "breach2"]
-    assert 'tocsin_breach_timestamp_seconds{tocsin_service="maestro", signal="cpu"' in lines["breach1"]
-    assert "0.9 - " in lines["breach1"]
-    assert 'tocsin_service=~"$service"' in lines["breach1"]
-
-
-def test_normal_ranges_and_the_bounds_of_thresholds_are_lines_across() -> None:
-    one = panel("pynomaly", "cpu: $resource_2")["fieldConfig"]["defaults"]
-    assert [(step["value"], step["color"]) for step in one["thresholds"]["steps"]] == [
-        (None, "transparent"),
-        (0.2, look.GOOD),
-        (0.4, look.GOOD),
-        (0.8, look.WARNING),
-        (0.95, look.CRITICAL),
-        (1.0, look.CRITICAL),
-    ]
-    assert one["custom"]["thresholdsStyle"] == {"mode": "dashed"}
-
-
-def test_burn_rates_have_the_thresholds_of_their_alerts() -> None:
-    steps = {
-        window: [
-            step["value"]
-            for step in panel("tocsin-slos", f"Burn rate over {window}")["fieldConfig"]["defaults"]["thresholds"][
-                "steps"
-            ][1:]
-        ]
-        for window in ("1h", "5m", "6h", "30m", "1d", "2h", "3d")
-    }
-    assert steps == {"1h": [14.4], "5m": [14.4], "6h": [1, 6], "30m": [6], "1d": [3], "2h": [3], "3d": [1]}
-
-
-def test_links_lead_to_what_the_service_names() -> None:
-    titles = {link["title"]: link["url"] for link in models()["maestro"]["links"]}
-    assert titles["Traces"] == "https://jaeger.example.com/search?service=maestro-api"
-    assert titles["Logs"].startswith("https://kibana.example.com/app/discover#/?_a=")
-    assert "Runbook" not in titles  # each alert has one of its own
-    runbooks = panel("maestro", "What can fire, and what to do")["options"]["content"]
-    where = "https://wiki.example.com/ops/runbooks/maestro/CapacityCPUForecastCritical"
-    row = f"| CapacityCPUForecastCritical | P3 | [runbook]({where}) |"
-    assert row in runbooks.splitlines()
-    links = panel("melody-meter", "utilization: $resource_1")["fieldConfig"]["defaults"]["links"]
-    assert {link["title"]: link["url"] for link in links} == {
-        "Why: Tocsin explains the grade": (
-            "http://tocsin.example.com/api/v1/explain?service=melody-meter&signal=utilization"
-            "&resource=${__field.labels.resource:percentencode}"
-        ),
-        "Logs": "https://kibana.example.com/app/discover?q=${__field.labels.resource:percentencode}",
-    }
-
-
-def test_the_dashboards_of_the_services_are_where_their_alerts_link_to() -> None:
-    for one in config().services:
-        assert one.links.dashboard is not None
-        uid = re.findall(r"/d/([^?]+)", one.links.dashboard)[0]
-        wanted = re.findall(r"var-(\w+)=", one.links.dashboard)
-        known = [variable["name"] for variable in models()[uid]["templating"]["list"]]
-        assert set(wanted) <= set(known), one.service
-
-
-def test_learning_has_the_six_rows_of_its_runbook() -> None:
-    rows = [one["title"] for one in models()["opx-learning-operations"]["panels"] if one["type"] == "row"]
-    assert rows == [
-        "Row 1: Success and failure, by the hour",
-        "Row 2: Error rates",
-        "Row 3: Durations",
-        "Row 4: Triggers",
-        "Row 5: Calibration drift",
-        "Row 6: Recent operations",
-    ]
-
-    def bounds(title: str) -> list[float]:
-        return [
-            s["value"]
-            for s in panel("opx-learning-operations", title)["fieldConfig"]["defaults"]["thresholds"]["steps"]
-        ]
-
-    assert bounds("Snapshot: error rate") == [None, 0.1]
-    assert bounds("Pattern extraction: duration") == [None, 300]
-    assert bounds("Calibration drift") == [None, -0.15, 0.15]
-    assert "topk(20, " in panel("opx-learning-operations", "Last 20 operations")["targets"][0]["expr"]
-
-
-def test_the_earliest_and_the_latest_breach_are_columns_where_they_are_published() -> None:
-    one = service(signals={"load": {"limit": 1.0, "by": ["node"]}})
-
-    def columns(publish: str) -> list[str]:
-        made = files.dashboards(process(publish=publish), (one,), PLACES)
-        capacity = next(d for d in made if d.uid == "tocsin-capacity").model("0", "0")
-        table = next(p for p in capacity["panels"] if p["title"] == "Predicted breaches")
-        return list(table["transformations"][-1]["options"]["renameByName"].values())[3:]
-
-    assert columns("essential") == ["Reaches its limit at", "Left"]
-    assert columns("full") == ["Reaches its limit at", "At the earliest", "At the latest", "Left"]
-
-
 # ------------------------------------------------------------------------------------------------ files
 
 
@@ -332,6 +165,8 @@ def test_provisioning_names_the_source_and_no_secret_of_it() -> None:
     source = {"url": "http://prometheus:9090", "kind": "mimir", "auth": {"bearer_file": "/etc/secret-token"}}
     made = dict(files.texts(process(source=source), (), PLACES, "1", "abc"))
     (one,) = yaml.safe_load(made["dashboards/provisioning/datasources/prometheus.yml"])["datasources"]
+    # Grafana finds it by name: "Prometheus" may be somebody else's, and would be overwritten.
+    assert one["name"] == "Tocsin"
     assert (one["url"], one["jsonData"]["prometheusType"]) == ("http://prometheus:9090", "Mimir")
     assert (one["jsonData"]["timeInterval"], one["type"]) == ("15s", "prometheus")
     assert not any("secret" in text for text in made.values())

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from examples import EXAMPLE, ROOT
 from tocsin.cli.generate import generate
+from tocsin.generate.dashboards import files
 
 
 def test_the_committed_dashboards_are_what_the_examples_say() -> None:
@@ -56,3 +58,15 @@ def test_the_command_is_told_where_browsers_find_things(tmp_path: Path) -> None:
     assert "https://tocsin.example.com/api/v1/explain?" in text
     assert '"https://prom.example.com/rules"' in text
     assert "127.0.0.1" not in text
+
+
+def test_the_command_says_which_dashboard_is_too_large_for_a_config_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path)
+    sizes = {file.name: file.stat().st_size for file in (tmp_path / "dashboards" / "kubernetes").iterdir()}
+    largest = max(sizes, key=sizes.__getitem__)
+    monkeypatch.setattr(files, "MAX_BYTES", sizes[largest] - 1)
+    assert [line for line in run(tmp_path)[1].splitlines() if line.startswith("warning")] == [
+        f"warning: dashboards/kubernetes/{largest} has {sizes[largest]} bytes; a ConfigMap takes {sizes[largest] - 1}"
+    ]

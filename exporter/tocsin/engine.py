@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import structlog
 
+from tocsin.core.resources import NATIVE_HISTOGRAM, REFUSALS
 from tocsin.core.snapshot import Missed, Sight, Snapshot
 from tocsin.evaluation import Evaluation
 from tocsin.source.errors import SourceError
@@ -23,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 #: Intervals by which the clock may go back before the history is learnt anew rather than waited for.
 _TOO_FAR = 3
+#: Counters of a signal that are there from the start, because increase() does not see a series begin: labels beyond its
+#: own ones.
+_FROM_ZERO = [("level_shifts_total",), *(("series_dropped_total", reason) for reason in (*REFUSALS, NATIVE_HISTOGRAM))]
 
 #: Told of a fill: signal, grid times done, grid times in all.
 Progress = Callable[[str, int, int], None]
@@ -79,6 +83,8 @@ class Engine:
         return tuple(self._evaluations.values())
 
     def _evaluation(self, spec: Spec) -> Evaluation:
+        for short, *own in _FROM_ZERO:
+            self._telemetry.count(short, spec.service, spec.signal, *own, by=0)
         return Evaluation(spec, self._source, self._room)
 
     def _room(self) -> int:

@@ -1,6 +1,6 @@
 """`tocsin generate dashboards`: the Grafana dashboards that belong to a configuration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,5 +46,13 @@ def dashboards_command(
 def made(config: Config, tocsin_url: str, prometheus_url: str | None) -> Made:
     """The files about dashboards."""
     links = Places(tocsin_url, prometheus_url or config.process.source.url)
-    texts = files.texts(config.process, config.services, links, __version__, config.hash)
+    texts = _told(files.texts(config.process, config.services, links, __version__, config.hash))
     return Made(texts, files.FOLDERS, lambda: f"{len(config.services) + len(files.RESERVED)} dashboards")
+
+
+def _told(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The same, with a warning for each ConfigMap that is too large to be one."""
+    for name, text in texts:
+        if name.startswith(files.KUBERNETES) and len(text) > files.MAX_BYTES:
+            click.echo(f"warning: {name} has {len(text)} bytes; a ConfigMap takes {files.MAX_BYTES}", err=True)
+        yield name, text

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tocsin.config.models import ProcessModel, Service
-from tocsin.generate import kubernetes, render, rules
+from tocsin.generate import kubernetes, meta, render, rules
 from tocsin.generate.dashboards import capacity, frame, learning, overview, own, service, slos
 from tocsin.generate.dashboards.frame import Dashboard, Places
 from tocsin.generate.rules import GenerateError
@@ -32,7 +32,7 @@ def dashboards(process: ProcessModel, services: tuple[Service, ...], places: Pla
     yield slos.dashboard(services, places)
     yield capacity.dashboard(services, process, places)
     yield learning.dashboard(places)
-    yield own.dashboard(places)
+    yield own.dashboard(places, meta.stale_after(services, process.target))
 
 
 def _alerts(one: Service, process: ProcessModel) -> list[dict[str, Any]]:
@@ -75,7 +75,8 @@ def _config_map(name: str, text: str) -> dict[str, Any]:
 def _datasource(process: ProcessModel) -> dict[str, Any]:
     """The source as a datasource; credentials are not written, Grafana has its own ways for them."""
     source = {
-        "name": "Prometheus",
+        # Grafana finds a datasource by its name, and would change one of somebody else.
+        "name": "Tocsin",
         "uid": "tocsin-prometheus",
         "type": "prometheus",
         "access": "proxy",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tocsin import names
-from tocsin.generate.dashboards import grid, look
+from tocsin.generate.dashboards import grid, look, query
 from tocsin.generate.dashboards.panel import DATASOURCE
 from tocsin.generate.dashboards.text import plain
 
@@ -19,6 +19,8 @@ _TAG = "tocsin"
 _LONGEST = 40
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _OTHER = re.compile(r"[^a-z0-9]+")
+#: How many resources a dashboard has panels for while all are chosen.
+_MOST = 12
 
 
 @dataclass(frozen=True)
@@ -63,21 +65,32 @@ def datasource() -> dict[str, Any]:
     }
 
 
-def variable(name: str, label: str, metric: str, of: str, where: str = "", *, hidden: bool = False) -> dict[str, Any]:
+def variable(name: str, label: str, metric: str, of: str, where: str = "") -> dict[str, Any]:
     """A variable with the values of label `of` of a metric's series; several of them, or all."""
-    text = f"label_values({metric}{f'{{{where}}}' if where else ''}, {of})"
+    return _variable(name, label, 1, f"label_values({metric}{f'{{{where}}}' if where else ''}, {of})")
+
+
+def worst(name: str, label: str, of: str, where: str) -> dict[str, Any]:
+    """A variable that nobody sees, with those values of label `of` that have the worst tiers, worst first."""
+    # Grafana gives each series as one text, labels as they are: {of="value"} 3 1700000000000.
+    regex = rf'/^\{{{of}="([\s\S]*)"\}} \S+ \S+$/'
+    text = f"query_result(topk({_MOST}, {query.largest(query.LEVEL, where, (of,))}))"
+    return _variable(name, label, 3, text) | {"hide": 2, "regex": regex, "sort": 0}
+
+
+def _variable(name: str, label: str, kind: int, text: str) -> dict[str, Any]:
     return {
         "allValue": ".+",
         "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
         "datasource": dict(DATASOURCE),
         "definition": text,
-        "hide": 2 if hidden else 0,
+        "hide": 0,
         "includeAll": True,
         "label": label,
         "multi": True,
         "name": name,
         "options": [],
-        "query": {"qryType": 1, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
+        "query": {"qryType": kind, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
         "refresh": 2,
         "regex": "",
         "sort": 1,
@@ -87,16 +100,16 @@ def variable(name: str, label: str, metric: str, of: str, where: str = "", *, hi
 
 def alerts(where: str) -> dict[str, Any]:
     """A mark on every graph from when an alert fires until it ends."""
-    expr = f'{names.ALERTS}{{{names.ALERTSTATE}="firing", {where}}}'
     about = (names.SIGNAL, names.RESOURCE, names.SLO)
-    return _marks("Alerts that fire", expr, look.CRITICAL, f"{{{{{names.ALERTNAME}}}}}", about)
+    return _marks("Alerts that fire", query.alerts(where, "firing"), look.CRITICAL, f"{{{{{names.ALERTNAME}}}}}", about)
 
 
 def informational(where: str) -> dict[str, Any]:
-    """A mark while a signal has tier 1, which sends nothing to anybody."""
+    """A mark while a signal has tier 1, which sends nothing to anybody; off until somebody switches it on."""
     about = (names.SIGNAL, names.RESOURCE)
-    expr = f"max by ({names.joined(about)}) ({names.metric('severity_level')}{{{where}}}) == 1"
-    return _marks("Tier 1, of which nobody is told", expr, look.NOTE, names.TIER_LABELS[1], about)
+    expr = f"{query.largest(query.LEVEL, where, about)} == 1"
+    marks = _marks("Tier 1, of which nobody is told", expr, look.NOTE, names.TIER_LABELS[1], about)
+    return marks | {"enable": False}
 
 
 def _marks(name: str, expr: str, colour: str, title: str, about: Sequence[str]) -> dict[str, Any]:
@@ -136,7 +149,8 @@ def _others() -> dict[str, Any]:
     return link("Tocsin dashboards", "", "The other dashboards that Tocsin generates") | {
         "asDropdown": True,
         "icon": "dashboard",
-        "includeVars": True,
+        # A variable of the same name has other values there: the resources of one service are none of another.
+        "includeVars": False,
         "keepTime": True,
         "tags": [_TAG],
         "targetBlank": False,
@@ -171,7 +185,7 @@ class Dashboard:
             "id": None,
             "links": [_others(), *(dict(link) for link in self.links)],
             "panels": grid.place(self.sections),
-            "refresh": "1m",
+            "refresh": "5m" if self.since.endswith("d") else "1m",
             "schemaVersion": 42,
             "tags": [_TAG, *map(plain, self.tags)],
             "templating": {"list": [datasource(), *(dict(variable) for variable in self.variables)]},

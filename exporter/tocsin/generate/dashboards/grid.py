@@ -39,6 +39,12 @@ def spread(panels: Sequence[Panel], h: int, most: int = _MOST) -> list[list[Pane
     return [[sized(p, WIDTH // n, h) for p in itertools.islice(rest, n)] for n in sizes]
 
 
+def share(panels: Sequence[Panel], h: int) -> list[Panel]:
+    """One line that all of them share, the first ones wider where it does not come out even."""
+    width, wider = divmod(WIDTH, len(panels))
+    return [sized(panel, width + (i < wider), h) for i, panel in enumerate(panels)]
+
+
 def place(sections: Sequence[Section]) -> list[Panel]:
     """All panels with ids and places; ValueError for a line that is not exactly as wide as the grid, or ragged."""
     out: list[Panel] = []

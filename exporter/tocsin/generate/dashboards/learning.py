@@ -53,19 +53,19 @@ def _of(kind: str) -> str:
     return f'operation="{kind}", {_CHOSEN}'
 
 
-def _increase(where: str, window: str = "1h", by: str = "") -> str:
+def _increase(where: str, window: str = "$__interval", by: str = "") -> str:
     return f"sum{by} (increase({RUNS}{{{where}}}[{window}]))"
 
 
 def _counts(kind: str, title: str) -> grid.Panel:
     queries = [
-        panel.query(_increase(f"{_of(kind)}, {_SUCCEEDED}"), "Success", "A"),
-        panel.query(_increase(f"{_of(kind)}, {_FAILED}"), "Failure", "B"),
+        panel.query(_increase(f"{_of(kind)}, {_SUCCEEDED}"), "Success", "A", every="1h"),
+        panel.query(_increase(f"{_of(kind)}, {_FAILED}"), "Failure", "B", every="1h"),
     ]
     return panel.timeseries(
         f"{title}: success and failure",
-        f"Runs of {title.lower()} that ended within the last hour, by how they ended. A timeout is a failure; a run "
-        "that the kill switch blocked is neither.",
+        f"Runs of {title.lower()} by how they ended, each in the bar of its hour. A timeout is a failure; a run that "
+        "the kill switch blocked is neither.",
         queries,
         "short",
         overrides=[
@@ -107,8 +107,9 @@ def _triggers(trigger: str) -> grid.Panel:
     where = f'{_CHOSEN}, trigger=~"{trigger}"'
     return panel.timeseries(
         "Manual operations, by kind" if manual else "Scheduled operations, by kind",
-        "Runs that somebody asked for, in an emergency or not." if manual else "Runs that the schedule began.",
-        [panel.query(_increase(where, "1d", " by (operation, trigger)"), "{{operation}} {{trigger}}")],
+        ("Runs that somebody asked for, in an emergency or not" if manual else "Runs that the schedule began")
+        + ", each in the bar of its day.",
+        [panel.query(_increase(where, by=" by (operation, trigger)"), "{{operation}} {{trigger}}", every="1d")],
         "short",
         drawStyle="bars",
         fillOpacity=60,

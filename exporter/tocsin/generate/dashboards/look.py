@@ -31,10 +31,22 @@ def tier_mappings() -> list[dict[str, Any]]:
 
 def values(words: Mapping[int, tuple[str, str]]) -> list[dict[str, Any]]:
     """Numbers as words with a colour."""
-    options = {
-        str(v): {"text": text, "color": colour, "index": i} for i, (v, (text, colour)) in enumerate(words.items())
-    }
+    options = {str(v): _result(text, colour, i) for i, (v, (text, colour)) in enumerate(words.items())}
     return [{"type": "value", "options": options}]
+
+
+def _result(text: str, colour: str, index: int) -> dict[str, Any]:
+    return {"text": text, "color": colour, "index": index}
+
+
+def missing(text: str) -> dict[str, Any]:
+    """No value at all as a word, in grey."""
+    return {"type": "special", "options": {"match": "null+nan", "result": _result(text, DIM, 90)}}
+
+
+def between(low: float, high: float | None, text: str, colour: str) -> dict[str, Any]:
+    """Every number from the first to the second as a word with a colour; None is no end."""
+    return {"type": "range", "options": {"from": low, "to": high, "result": _result(text, colour, 91)}}
 
 
 def steps(base: str, bounds: Iterable[tuple[float, str]] = ()) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from tocsin import names
 from tocsin.config.models import Service
+from tocsin.config.types import format_duration
 from tocsin.generate.dashboards import frame, grid, look, panel, query, service, slo_panels
 from tocsin.generate.dashboards.capacity import forecast_of
 from tocsin.generate.dashboards.frame import Dashboard, Places
@@ -19,7 +21,7 @@ TITLE = "Infrastructure Monitoring & Business Observability"
 _CAPACITIES = {"cpu": "CPU", "memory": "Memory", "disk": "Disk"}
 #: The side of the business that has panels of its own, above.
 _CAPACITY = "capacity"
-_LEVEL = names.metric("severity_level")
+_LEVEL = query.LEVEL
 _WORDS = re.compile(r"[a-z0-9]+")
 
 
@@ -32,7 +34,6 @@ def dashboard(services: Sequence[Service], places: Places) -> Dashboard:
         grid.Section("Capacity", _capacities(found)),
         *_business(found),
         grid.Section("Error budgets", _budgets(where, services)),
-        grid.Section("Alerts", [grid.line(9, (service.alerts_now(where), 24))]),
     ]
     links = [frame.link("Rules", places.rules, "The rules as Prometheus evaluates them")]
     given = [(one.service, one.links) for one in services]
@@ -53,33 +54,45 @@ def dashboard(services: Sequence[Service], places: Places) -> Dashboard:
 
 
 def _now(where: str, services: Sequence[Service]) -> list[list[grid.Panel]]:
-    stats = [service.worst(where), service.unusual(where), service.firing(where), service.earliest(where)]
+    stats = [of(where) for of in (service.worst, service.unusual, service.unknown, service.firing, service.earliest)]
+    by = names.joined((names.SERVICE,))
+    resources = query.largest(_LEVEL, where, names.BASE_LABELS)
     tiers = panel.timeline(
         "Worst tier of each service",
-        "The worst tier of all resources of a service over time, from 0 Normal to 4 Critical; -1 Unknown is too little "
-        "or too old data. Open the service's own dashboard for its resources.",
-        [panel.query(query.largest(_LEVEL, where, (names.SERVICE,)), f"{{{{{names.SERVICE}}}}}")],
-        links=[_OPEN] if _named_as_they_are(services) else (),
+        "The worst tier of all resources of a service over time, from 0 Normal to 4 Critical; -1 Unknown while nothing "
+        "is unusual, but of a resource there is too little or too old data. Open the service's own dashboard for its "
+        "resources.",
+        [panel.query(f"max by ({by}) ({resources}) > 0\nor min by ({by}) ({resources})", f"{{{{{names.SERVICE}}}}}")],
+        links=[_open(f"${{__field.labels.{names.SERVICE}}}")] if _named_as_they_are(services) else (),
     )
     return [
-        *grid.spread(stats, 4),
+        grid.share(stats, 4),
+        grid.line(8, (service.alerts_now(where), 14), (_worst(where, services), 10)),
         grid.line(max(7, min(14, 4 + len(services))), (tiers, 24)),
-        grid.line(8, (service.distances(where, (names.SERVICE, names.SIGNAL)), 14), (_worst(where, services), 10)),
+        grid.line(8, (service.distances(_distances(where)), 24)),
+    ]
+
+
+def _distances(where: str) -> list[panel.Query]:
+    """The highest and the lowest resource of each signal: what falls is as unusual as what rises."""
+    by = (names.SERVICE, names.SIGNAL)
+    legend = " ".join(f"{{{{{label}}}}}" for label in by)
+    ends = (("max", "highest", "A"), ("min", "lowest", "B"))
+    return [
+        panel.query(
+            query.worst(f"{of} by ({names.joined(by)}) ({names.metric('zscore')}{{{where}}})", where, by),
+            f"{legend}, {word}",
+            ref,
+        )
+        for of, word, ref in ends
     ]
 
 
 def _worst(where: str, services: Sequence[Service]) -> grid.Panel:
-    worst = f"topk(20, {query.largest(_LEVEL, where, names.BASE_LABELS)})"
-    columns = {names.SERVICE: "Service", names.SIGNAL: "Signal", names.RESOURCE: "Resource", "Value": "Tier"}
-    opens = [panel.named("Service", links=[_OPEN])] if _named_as_they_are(services) else []
-    return panel.table(
-        "Worst resources now",
-        "The 20 resources with the worst tiers; those that are unusual come first.",
-        [panel.rows(worst)],
-        columns,
-        [panel.coloured("Tier"), *opens],
-        sort=("Tier", True),
-    )
+    columns = {names.SERVICE: "Service", names.SIGNAL: "Signal", names.RESOURCE: "Resource"}
+    # A table has labels as columns, so its values are all that a link can name.
+    opens = [panel.named("Service", links=[_open("${__value.text}")])] if _named_as_they_are(services) else []
+    return service.worst_resources(where, columns, opens)
 
 
 def _named_as_they_are(services: Sequence[Service]) -> bool:
@@ -87,7 +100,9 @@ def _named_as_they_are(services: Sequence[Service]) -> bool:
     return all(frame.uid(one.service) == one.service for one in services)
 
 
-_OPEN = {"title": "Open the service", "url": f"/d/${{__field.labels.{names.SERVICE}}}", "targetBlank": False}
+def _open(of: str) -> dict[str, Any]:
+    """A link to the dashboard of a service, with the time range and the data source of this one."""
+    return panel.link("Open the service", f"/d/{of}?${{__url_time_range}}&${{datasource:queryparam}}", new=False)
 
 
 # ------------------------------------------------------------------------------------------------ capacity
@@ -96,9 +111,12 @@ _OPEN = {"title": "Open the service", "url": f"/d/${{__field.labels.{names.SERVI
 def _capacities(found: Sequence[View]) -> list[list[grid.Panel]]:
     panels = []
     for word, title in _CAPACITIES.items():
-        views_ = [view for view in limited(found) if view.signal.unit == "ratio" and word in _words(view.name)]
-        if views_:
-            panels.append(forecast_of(views_, f"Capacity Forecast ({title})", {names.SERVICE: "service"}))
+        of = [view for view in limited(found) if view.signal.unit == "ratio" and word in _words(view.name)]
+        # One panel looks as far as all its lines: a line of hours would be a dot in a panel of days.
+        for i, horizon in enumerate(sorted({view.signal.horizon or 0 for view in of}, reverse=True)):
+            alike = [view for view in of if view.signal.horizon == horizon]
+            name = f"Capacity Forecast ({title})" + (f", {format_duration(horizon)} ahead" if i else "")
+            panels.append(forecast_of(alike, name, {names.SERVICE: "service"}))
     return grid.spread(panels, 9, most=2) if panels else []
 
 
@@ -126,12 +144,13 @@ def _value(view: View) -> grid.Panel:
     where = query.matchers(view.identity, {names.SERVICE: "service"})
     by = (names.RESOURCE,)
     legend = f"{{{{{names.RESOURCE}}}}}"
-    queries = [panel.query(query.largest(names.metric("value"), where, by), legend, "A")]
     lower, upper = "Expected at least", "Expected at most"
-    edges = [query.largest(names.metric(short), where, by) for short in ("expected_lower", "expected_upper")]
+    lines = [query.largest(names.metric(short), where, by) for short in ("value", "expected_lower", "expected_upper")]
     if view.several:
         lower, upper = f"{legend}, at least", f"{legend}, at most"
-    queries += [panel.query(edges[0], lower, "B"), panel.query(edges[1], upper, "C")]
+        lines = [query.worst(line, where, by) for line in lines]
+    legends = (legend, lower, upper)
+    queries = [panel.query(line, text, ref) for line, text, ref in zip(lines, legends, "ABC", strict=True)]
     faint = [panel.from_query(ref, custom__lineStyle=panel.DASHED, color=panel.fixed(look.DIM)) for ref in "BC"]
     return panel.timeseries(
         f"{plain(view.service.service)}: {view.title}",

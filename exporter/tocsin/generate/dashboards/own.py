@@ -1,6 +1,7 @@
 """The dashboard of Tocsin itself: whether it sees, how fast it is, what it refused."""
 
 from tocsin import names
+from tocsin.core.resources import NATIVE_HISTOGRAM, REFUSALS
 from tocsin.generate.dashboards import frame, grid, look, panel, query, service
 from tocsin.generate.dashboards.frame import Dashboard, Places
 
@@ -12,14 +13,14 @@ _LEGEND = f"{{{{{names.SERVICE}}}}} {{{{{names.SIGNAL}}}}}"
 _RATE = "$__rate_interval"
 
 
-def dashboard(places: Places) -> Dashboard:
-    """The dashboard."""
+def dashboard(places: Places, stale_after: int) -> Dashboard:
+    """The dashboard; an evaluation whose last success is `stale_after` seconds ago fires an alert."""
     return Dashboard(
         uid=UID,
         title="Tocsin",
         about="Tocsin itself: whether it sees what it should, how long that takes, and what it refused.",
         sections=[
-            grid.Section("Now", _now()),
+            grid.Section("Now", _now(stale_after)),
             grid.Section("Evaluation", _evaluation()),
             grid.Section("Source", _source()),
             grid.Section("Series and baselines", _series()),
@@ -34,15 +35,20 @@ def dashboard(places: Places) -> Dashboard:
     )
 
 
-def _now() -> list[list[grid.Panel]]:
+def _now(stale_after: int) -> list[list[grid.Panel]]:
+    return [*grid.spread(_stats(stale_after), 4), *grid.spread(_program(), 7)]
+
+
+def _stats(stale_after: int) -> list[grid.Panel]:
     yes_no = look.values({0: ("no", look.CRITICAL), 1: ("yes", look.GOOD)})
     broken = look.steps(look.CRITICAL, [(1, look.GOOD)])
     some = look.steps(look.GOOD, [(1, look.CRITICAL)])
-    stats = [
+    latest = query.largest(names.own("evaluation_last_success_timestamp_seconds"), _CHOSEN, _SIGNAL)
+    return [
         panel.stat(
             "Running",
-            "Whether the evaluation loop runs.",
-            f"min({names.own('collector_running')})",
+            "Whether the evaluation loop runs. Also `no` when nothing of Tocsin arrives.",
+            f"min({names.own('collector_running')}) or vector(0)",
             "short",
             broken,
             yes_no,
@@ -58,19 +64,21 @@ def _now() -> list[list[grid.Panel]]:
         panel.stat(
             "Signals that see nothing",
             "Signals that were never graded since the start, or had no answer for two cycles.",
-            f"sum({names.own('stale')}{{{_CHOSEN}}})",
+            f"sum({query.largest(names.own('stale'), _CHOSEN, _SIGNAL)})",
             "short",
             some,
         ),
         panel.stat(
             "Age of the oldest evaluation",
-            "Time since the last successful cycle of the signal that waited longest. More than five of its intervals "
-            "fire an alert.",
-            f"time() - min({names.own('evaluation_last_success_timestamp_seconds')}{{{_CHOSEN}}})",
+            "Time since the last successful cycle of the signal that waited longest. On red an alert fires.",
+            f"time() - min({latest})",
             "s",
-            look.steps(look.GOOD, [(900, look.WARNING), (3600, look.CRITICAL)]),
+            look.steps(look.GOOD, [(stale_after * 3 // 5, look.WARNING), (stale_after, look.CRITICAL)]),
         ),
     ]
+
+
+def _program() -> list[grid.Panel]:
     versions = panel.table(
         "Versions",
         "Each Tocsin that Prometheus scrapes, and its version.",
@@ -91,7 +99,7 @@ def _now() -> list[list[grid.Panel]]:
         "s",
         "{{instance}}",
     )
-    return [*grid.spread(stats, 4), *grid.spread([versions, processor, reload_], 7)]
+    return [versions, processor, reload_]
 
 
 def _lines(title: str, about: str, expr: str, unit: str, legend: str) -> grid.Panel:
@@ -193,8 +201,8 @@ def _series() -> list[list[grid.Panel]]:
             ),
             _lines(
                 "Series that were refused",
-                "By reason: identity_collision, missing_label, label_too_long, max_series. Nobody watches them.",
-                f"sum by ({names.joined(_SIGNAL)}, reason) ({dropped})",
+                f"By reason: {', '.join((*REFUSALS, NATIVE_HISTOGRAM))}. Nobody watches them. Empty is good.",
+                f"sum by ({names.joined(_SIGNAL)}, reason) ({dropped}) > 0",
                 "short",
                 f"{_LEGEND} {{{{reason}}}}",
             ),

@@ -13,9 +13,10 @@ Query = dict[str, Any]
 Override = dict[str, Any]
 
 
-def query(expr: str, legend: str = "", ref: str = "A") -> Query:
-    """A query over the time range."""
-    return _query(expr, ref) | {"legendFormat": legend or "__auto", "range": True, "instant": False}
+def query(expr: str, legend: str = "", ref: str = "A", *, every: str | None = None) -> Query:
+    """A query over the time range; `every` is its shortest step, which is then Grafana's `$__interval`."""
+    found = _query(expr, ref) | {"legendFormat": legend or "__auto", "range": True, "instant": False}
+    return found | ({} if every is None else {"interval": every})
 
 
 def instant(expr: str, legend: str = "", ref: str = "A") -> Query:
@@ -49,6 +50,12 @@ def _override(matcher: str, options: str, properties: Mapping[str, Any]) -> Over
 
 
 DASHED = {"fill": "dash", "dash": [10, 10]}
+#: Drawn, and left out where series are listed.
+UNLISTED = {"legend": True, "tooltip": True, "viz": False}
+#: Series of one name have one colour, whichever query they are from.
+BY_NAME = "palette-classic-by-name"
+#: Most points of a line that is straight.
+_STRAIGHT = 300
 
 
 def fixed(colour: str) -> dict[str, str]:
@@ -56,9 +63,9 @@ def fixed(colour: str) -> dict[str, str]:
     return {"mode": "fixed", "fixedColor": colour}
 
 
-def link(title: str, url: str) -> dict[str, Any]:
-    """A link of a value."""
-    return {"title": title, "url": url, "targetBlank": True}
+def link(title: str, url: str, *, new: bool = True) -> dict[str, Any]:
+    """A link of a value; `new` opens a tab."""
+    return {"title": title, "url": url, "targetBlank": new}
 
 
 def _panel(kind: str, title: str, description: str, queries: Sequence[Query]) -> Panel:
@@ -95,6 +102,7 @@ def timeseries(
     overrides: Sequence[Override] = (),
     links: Sequence[Mapping[str, Any]] = (),
     legend: bool = True,
+    palette: str = "palette-classic",
     **custom: Any,  # noqa: ANN401  any property of lines
 ) -> Panel:
     """Lines over time; `bounds` are lines across, each with its colour, and the axis reaches to all of them."""
@@ -102,7 +110,7 @@ def timeseries(
     if bounds:
         more |= {"axisSoftMin": min(bound for bound, _ in bounds), "axisSoftMax": max(bound for bound, _ in bounds)}
     defaults = {
-        "color": {"mode": "palette-classic"},
+        "color": {"mode": palette},
         "custom": _LINES | more,
         "links": [dict(link) for link in links],
         "thresholds": look.steps("transparent", bounds),
@@ -126,7 +134,7 @@ def band(lower: str, upper: str, colour: str) -> list[Override]:
 
 def ahead(panel: Panel, length: str) -> Panel:
     """The panel over the time from now on, whatever the dashboard shows; an absolute range holds as it is."""
-    return panel | {"timeFrom": f"+{length}"}
+    return panel | {"timeFrom": f"+{length}", "maxDataPoints": _STRAIGHT}
 
 
 def stat(
@@ -137,11 +145,11 @@ def stat(
     thresholds: Mapping[str, Any],
     mappings: Sequence[Mapping[str, Any]] = (),
 ) -> Panel:
-    """One number, on its colour."""
+    """One number, on its colour; without one it is unknown and grey, not the colour below the first threshold."""
     defaults = {
         "color": {"mode": "thresholds"},
-        "mappings": [dict(mapping) for mapping in mappings],
-        "noValue": "none",
+        "mappings": [*(dict(mapping) for mapping in mappings), look.missing("unknown")],
+        "noValue": "unknown",
         "thresholds": dict(thresholds),
         "unit": unit,
     }

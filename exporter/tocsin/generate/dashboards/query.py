@@ -9,6 +9,9 @@ from tocsin.generate import promql
 
 #: Start of the panel's time range, where a panel about the future finds what is known now.
 AT_START = "@ start()"
+#: How many resources a panel draws: more lines than that nobody can tell apart.
+MOST = 10
+LEVEL = names.metric("severity_level")
 
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`[^`]*`')
 
@@ -44,14 +47,37 @@ def largest(metric: str, where: str, by: Iterable[str], at: str = "") -> str:
     return f"max by ({names.joined(by)}) ({metric}{{{where}}}{' ' + at if at else ''})"
 
 
+def worst(expr: str, where: str, by: Iterable[str], most: int = MOST) -> str:
+    """Those series of an expression whose resources had the worst tiers in the time range."""
+    by = names.joined(by)
+    tiers = f"max by ({by}) (max_over_time({LEVEL}{{{where}}}[$__range] @ end()))"
+    return f"{expr}\nand on ({by}) topk({most}, {tiers})"
+
+
+def nearest(expr: str, *, down: bool) -> str:
+    """The series that are nearest to their limit: the highest ones, or the lowest where that is `down`."""
+    return f"{'bottomk' if down else 'topk'}({MOST}, {expr})"
+
+
+def alerts(where: str, state: str | None = None) -> str:
+    """Alerts, in this state if one is given, and that Tocsin is down: then none of them can fire any more.
+
+    Without the watchdog, which always fires and tells nobody.
+    """
+    fixed = "" if state is None else f"{names.ALERTSTATE}={quote(state)}, "
+    told = f'{where}, {names.SEVERITY}!="none"'
+    return f"{names.ALERTS}{{{fixed}{told}}}\nor {names.ALERTS}{{{fixed}{names.ALERTNAME}={quote(names.ALERT_DOWN)}}}"
+
+
 class Ahead:
     """Lines from the value at the start of the panel's range to what is forecast from there.
 
     A gauge has no samples in the future, so each is looked up once, at the start of the range, and time moves the
     point along the line. `where` selects the signal, `by` are the labels by which lines differ, `horizon` in seconds.
+    Of many resources those are drawn whose forecasts are the highest, or the lowest for a limit `down` there.
     """
 
-    def __init__(self, where: str, by: Iterable[str], horizon: int) -> None:
+    def __init__(self, where: str, by: Iterable[str], horizon: int, *, down: bool = False) -> None:
         by = tuple(by)
 
         def now(short: str) -> str:
@@ -62,12 +88,14 @@ class Ahead:
         stamp = f"timestamp({names.metric('value')}{{{where}}} {AT_START})"
         self._since = f"max by ({names.joined(by)}) ({stamp})"
         self._horizon = horizon
+        self._shown = f"and {nearest(self._forecast, down=down)}"
 
     def _to(self, end: str) -> str:
         return (
             f"({self._value}\n"
             f"  + ({end} - {self._value}) * (time() - {self._since}) / {self._horizon})\n"
-            f"and {self._since} >= time() - {self._horizon}"
+            f"and {self._since} >= time() - {self._horizon}\n"
+            f"{self._shown}"
         )
 
     @property
@@ -90,5 +118,6 @@ class Ahead:
         return (
             f"({self._value}\n"
             f"  + ({limit!r} - {self._value}) * (time() - {self._since}) / ({self._breach} - {self._since}))\n"
-            f"and {self._breach} >= time()"
+            f"and {self._breach} >= time()\n"
+            f"{self._shown}"
         )

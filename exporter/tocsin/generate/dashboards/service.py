@@ -10,8 +10,12 @@ from tocsin.generate.dashboards.frame import Dashboard, Places
 from tocsin.generate.dashboards.signal import View, limited, views
 from tocsin.generate.dashboards.text import link, markdown, of_rule, placeholders, plain
 
-_RESOURCE = f"${{{names.RESOURCE}:percentencode}}"
-_LEVEL = names.metric("severity_level")
+_LEVEL = query.LEVEL
+#: What stands for "no breach is predicted" and "nothing can be predicted" among seconds until a breach: more than any
+#: forecast reaches.
+_NEVER, _NO_FORECAST = 1e10, 2e10
+#: Most bars of a state timeline: one page of it.
+_BARS = 20
 _BY = (names.SIGNAL, names.RESOURCE)
 
 
@@ -20,17 +24,25 @@ def dashboard(service: Service, alerts: Sequence[Mapping[str, Any]], places: Pla
     found, name = views(service, places), service.service
     fixed = {names.SERVICE: name}
     sections = [
-        grid.Section("Now", _now(service, found)) if found else grid.Section(None, []),
+        grid.Section("Now", _now(service, found, alerts)),
         *(grid.Section(_heading(view), view.lines()) for view in found),
         grid.Section("Objectives", slo_panels.of_service(service)),
         grid.Section("Fixed bounds", _bounds(service)),
-        grid.Section("Alerts", _alerts(service, alerts)),
+        grid.Section("Alerts", _alerts(alerts)),
     ]
     shown = frame.variable(names.RESOURCE, "Resource", _LEVEL, names.RESOURCE, query.matchers(fixed))
     variables = [shown, *(v for view in found for v in view.variables())] if found else []
+    where = query.matchers(fixed)
+    marks = [frame.alerts(where)]
+    if found:
+        # An alert without a resource is about all of them.
+        marks = [
+            frame.alerts(f'{where}, {names.RESOURCE}=~"${names.RESOURCE}|"'),
+            frame.informational(query.matchers(fixed, {names.RESOURCE: names.RESOURCE})),
+        ]
     about = (
         f"Everything that Tocsin watches of {plain(name)}: the tier of each resource, values inside the band in which "
-        "they are expected, and what is forecast. Choose resources at the top."
+        "they are expected, and what is forecast. Choose resources at the top; of many the worst are shown."
     )
     return Dashboard(
         uid=frame.uid(name),
@@ -38,7 +50,7 @@ def dashboard(service: Service, alerts: Sequence[Mapping[str, Any]], places: Pla
         about=about,
         sections=sections,
         variables=variables,
-        annotations=[frame.alerts(query.matchers(fixed)), frame.informational(query.matchers(fixed))],
+        annotations=marks,
         links=_links(service, places),
         tags=[name, *([service.team] if service.team else [])],
     )
@@ -52,32 +64,39 @@ def _heading(view: View) -> str:
 # ------------------------------------------------------------------------------------------------ now
 
 
-def _now(service: Service, found: Sequence[View]) -> list[list[grid.Panel]]:
+def _now(service: Service, found: Sequence[View], alerts: Sequence[Mapping[str, Any]]) -> list[list[grid.Panel]]:
     fixed = query.matchers({names.SERVICE: service.service})
+    if not found:
+        return [grid.line(8, (firing(fixed), 6), (alerts_now(fixed), 18))] if alerts else []
     chosen = query.matchers({names.SERVICE: service.service}, {names.RESOURCE: names.RESOURCE})
-    stats = [worst(chosen), unusual(chosen), firing(fixed)]
+    stats = [worst(chosen), unusual(chosen), unknown(chosen), firing(fixed)]
     if limited(found):
         stats.append(earliest(chosen))
-    signals = len(found)
-    explain = found[0].places.explain(
-        service=f"${{__field.labels.{names.SERVICE}}}", resource=f"${{__field.labels.{names.RESOURCE}:percentencode}}"
-    )
-    tiers = panel.timeline(
+    columns = {names.SIGNAL: "Signal", names.RESOURCE: "Resource"}
+    distance = query.worst(query.largest(names.metric("zscore"), chosen, _BY), chosen, _BY)
+    return [
+        grid.share(stats, 4),
+        grid.line(8, (alerts_now(fixed), 14), (worst_resources(chosen, columns), 10)),
+        grid.line(max(8, min(18, 4 + 2 * len(found))), (_tiers(chosen, found[0].places), 24)),
+        grid.line(8, (distances([panel.query(distance, _legend(_BY))]), 24)),
+    ]
+
+
+def _tiers(where: str, places: Places) -> grid.Panel:
+    labels = {"service": names.SERVICE, "signal": names.SIGNAL, "resource": names.RESOURCE}
+    explain = places.explain(**{key: f"${{__field.labels.{of}:percentencode}}" for key, of in labels.items()})
+    tiers = query.worst(query.largest(_LEVEL, where, names.BASE_LABELS), where, names.BASE_LABELS, _BARS)
+    return panel.timeline(
         "Tiers",
         "How unusual each resource was: 0 Normal, 1 Informational, 2 Watch, 3 Action, 4 Critical, the worst of its "
-        "detectors. -1 Unknown is too little or too old data, and never normal.",
-        [
-            panel.query(
-                query.largest(_LEVEL, chosen, names.BASE_LABELS), f"{{{{{names.SIGNAL}}}}} {{{{{names.RESOURCE}}}}}"
-            )
-        ],
+        f"detectors. -1 Unknown is too little or too old data, and never normal. Of many the {_BARS} that were worst.",
+        [panel.query(tiers, _legend(_BY))],
         links=[panel.link("Why: Tocsin explains the grade", explain)],
     )
-    return [
-        *grid.spread(stats, 4),
-        grid.line(max(8, min(18, 4 + 2 * signals)), (tiers, 24)),
-        grid.line(8, (distances(chosen, _BY), 24)),
-    ]
+
+
+def _legend(by: Sequence[str]) -> str:
+    return " ".join(f"{{{{{label}}}}}" for label in by)
 
 
 def worst(where: str) -> grid.Panel:
@@ -97,9 +116,37 @@ def unusual(where: str) -> grid.Panel:
     return panel.stat(
         "At tier 2 or above",
         "How many resources are unusual enough to watch: tier 2, 3 or 4.",
-        f"count({query.largest(_LEVEL, where, names.BASE_LABELS)} >= 2) or vector(0)",
+        # Of what nothing is known of, nobody can say that it is not unusual.
+        f"count({_resources(where)} >= 2)\nor 0 * count({_resources(where)} >= 0)",
         "short",
         look.steps(look.GOOD, [(1, look.WARNING), (5, look.ACTION)]),
+    )
+
+
+def unknown(where: str) -> grid.Panel:
+    """Of how many resources nothing is known."""
+    return panel.stat(
+        "Unknown",
+        "How many resources have no grade, because there is too little or too old data: nobody watches them now.",
+        f"count({_resources(where)} == -1)\nor 0 * count({_resources(where)})",
+        "short",
+        look.steps(look.GOOD, [(1, look.DIM)]),
+    )
+
+
+def _resources(where: str) -> str:
+    return query.largest(_LEVEL, where, names.BASE_LABELS)
+
+
+def worst_resources(where: str, columns: Mapping[str, str], overrides: Sequence[panel.Override] = ()) -> grid.Panel:
+    """A table of the worst tiers; `columns` are the labels that tell resources apart, with their headings."""
+    return panel.table(
+        "Worst resources now",
+        "The 20 resources with the worst tiers; those that are unusual come first.",
+        [panel.rows(f"topk(20, {_resources(where)})")],
+        {**columns, "Value": "Tier"},
+        [panel.coloured("Tier"), *overrides],
+        sort=("Tier", True),
     )
 
 
@@ -107,8 +154,10 @@ def firing(where: str) -> grid.Panel:
     """How many alerts fire."""
     return panel.stat(
         "Alerts that fire",
-        "How many alerts fire now. The marks on the graphs say which, and when they did; the table below what to do.",
-        f'count({names.ALERTS}{{{names.ALERTSTATE}="firing", {where}}}) or vector(0)',
+        "How many alerts fire now, one that Tocsin is down among them. The table below names them, the marks on the "
+        "graphs say when they fired. Unknown: Prometheus has not loaded the rules, so none can fire.",
+        f"count({query.alerts(where, 'firing')})\n"
+        f"or 0 * count({names.ALERTS}{{{names.ALERTNAME}={query.quote(names.ALERT_WATCHDOG)}}})",
         "short",
         look.steps(look.GOOD, [(1, look.CRITICAL)]),
     )
@@ -118,21 +167,34 @@ def earliest(where: str) -> grid.Panel:
     """When the first capacity ends."""
     return panel.stat(
         "Next predicted breach",
-        "How long until the first resource reaches its limit, as far as the forecast tells. `none` is good news.",
-        f"min({names.metric('breach_timestamp_seconds')}{{{where}}}) - time()",
+        "How long until the first resource reaches its limit, as far as the forecast tells. `none` is good news: no "
+        "forecast reaches one. `no forecast`: none can be made that is better than a guess.",
+        f"min(clamp_min({names.metric('breach_timestamp_seconds')}{{{where}}} - time(), 0)\n"
+        f"  or 0 * {_no_breach(where, 'already_breached')})\n"
+        f"or 0 * max({_no_breach(where, 'no_breach')}) + {_NEVER:.0f}\n"
+        f"or 0 * max({names.metric('no_breach')}{{{where}}}) + {_NO_FORECAST:.0f}",
         "s",
         look.steps(look.CRITICAL, [(3600, look.ACTION), (86400, look.WARNING), (7 * 86400, look.GOOD)]),
+        [
+            *look.values({0: ("reached", look.CRITICAL)}),
+            look.between(_NEVER, _NO_FORECAST - 1, "none", look.GOOD),
+            look.between(_NO_FORECAST, None, "no forecast", look.DIM),
+        ],
     )
 
 
-def distances(where: str, by: Sequence[str]) -> grid.Panel:
+def _no_breach(where: str, reason: str) -> str:
+    return f"{names.metric('no_breach')}{{{where}, reason={query.quote(reason)}}}"
+
+
+def distances(queries: Sequence[panel.Query]) -> grid.Panel:
     """How far all values are from what is usual, in one unit for all of them."""
-    legend = " ".join(f"{{{{{label}}}}}" for label in by)
     return panel.timeseries(
         "Distance from usual",
         "How many standard deviations each value is from its baseline mean. All signals share this unit, so what rises "
-        "or falls together is seen together. Lines across: where the tiers begin by default.",
-        [panel.query(query.largest(names.metric("zscore"), where, by), legend)],
+        f"or falls together is seen together. Of many the {query.MOST} with the worst tiers. Lines across: where the "
+        "tiers begin by default.",
+        queries,
         "short",
         bounds=[
             (sign * bound, colour)
@@ -174,17 +236,17 @@ def _bound(expr: str, thresholds: Sequence[tuple[str, Threshold]]) -> grid.Panel
 # ------------------------------------------------------------------------------------------------ alerts
 
 
-def _alerts(service: Service, alerts: Sequence[Mapping[str, Any]]) -> list[list[grid.Panel]]:
+def _alerts(alerts: Sequence[Mapping[str, Any]]) -> list[list[grid.Panel]]:
     if not alerts:
         return []
-    now = alerts_now(query.matchers({names.SERVICE: service.service}))
     lines = ["| alert | severity | what to do |", "|---|---|---|"]
     for alert in alerts:
         runbook = alert["annotations"].get("runbook_url")
-        do = f"[runbook]({of_rule(runbook, _RESOURCE)})" if runbook else ""
+        # The alert names its resource, this table has all of them.
+        do = f"[runbook]({of_rule(runbook, '')})" if runbook else ""
         lines.append(f"| {markdown(alert['alert'])} | {markdown(alert['labels'][names.SEVERITY])} | {do} |")
     about = "Every alert that the generated rules have for this service, and where its runbook is."
-    return [grid.line(10, (now, 12), (panel.words("What can fire, and what to do", about, "\n".join(lines)), 12))]
+    return [grid.line(10, (panel.words("What can fire, and what to do", about, "\n".join(lines)), 24))]
 
 
 def alerts_now(where: str) -> grid.Panel:
@@ -200,8 +262,9 @@ def alerts_now(where: str) -> grid.Panel:
     }
     return panel.table(
         "Alerts now",
-        "Alerts that fire, and those that wait for their time (pending). Empty is good.",
-        [panel.rows(f"{names.ALERTS}{{{where}}}")],
+        "Alerts that fire, and those that wait for their time (pending). Empty is good. That Tocsin is down is among "
+        "them: then no alert about a tier can fire.",
+        [panel.rows(query.alerts(where))],
         columns,
         sort=("State", False),
     )
@@ -217,15 +280,15 @@ def told(made: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _links(service: Service, places: Places) -> list[dict[str, Any]]:
     given = service.links
-    known = {"service": plain(service.service), "resource": _RESOURCE}
+    known = {"service": plain(service.service)}
     found = [frame.link("Rules", places.rules, "The rules as Prometheus evaluates them")]
     for title, template, tooltip in (
         ("Runbook", given.runbook, "What to do; the table of alerts has a link for each"),
-        ("Logs", given.logs, "Logs of the resources that are chosen"),
-        ("Traces", given.traces, "Traces of the resources that are chosen"),
+        ("Logs", given.logs, "Logs of the service"),
+        ("Traces", given.traces, "Traces of the service"),
         ("Recent deploys", given.deploys, "What was deployed lately"),
     ):
-        # What stands for one alert or one signal is in the table, or on the signal's panel.
+        # What stands for one alert is in the table; for one signal or resource it is on the signal's panels.
         if template is not None and placeholders(template) <= known.keys():
             found.append(frame.link(title, link(template, known), tooltip))
     return found

@@ -10,7 +10,7 @@ from tocsin import names
 from tocsin.config.models import Service, Signal
 from tocsin.config.types import format_duration
 from tocsin.generate.dashboards import grid, look, panel, query
-from tocsin.generate.dashboards.frame import Places, variable
+from tocsin.generate.dashboards.frame import Places, worst
 from tocsin.generate.dashboards.text import link, plain
 from tocsin.generate.lint.book import Book, Rule
 from tocsin.generate.lint.labels import LabelsOf
@@ -47,6 +47,11 @@ class View:
         """Grafana's unit of its value."""
         return look.UNITS[self.signal.unit]
 
+    @property
+    def down(self) -> bool:
+        """Whether what falls is what is bad, so that the limit is below."""
+        return self.signal.direction == "down"
+
     @cached_property
     def several(self) -> bool:
         """Whether it can have more than one resource: its expression, or `by`, leaves labels that tell them apart."""
@@ -72,12 +77,11 @@ class View:
         return query.matchers(self.identity, {names.RESOURCE: self.variable} if self.several else None)
 
     def variables(self) -> list[dict[str, Any]]:
-        """Its own variable, which follows the one that people see; none for a signal with one resource."""
+        """Its own variable, the worst of what people have chosen; none for a signal with one resource."""
         if not self.several:
             return []
         where = query.matchers(self.identity, {names.RESOURCE: names.RESOURCE})
-        level = names.metric("severity_level")
-        return [variable(self.variable, self.title, level, names.RESOURCE, where, hidden=True)]
+        return [worst(self.variable, self.title, names.RESOURCE, where)]
 
     # ------------------------------------------------------------------------------------------------ panels
 
@@ -119,7 +123,7 @@ class View:
         horizon = self.signal.horizon
         if horizon is None:
             return None
-        ahead = query.Ahead(self.where, _BY, horizon)
+        ahead = query.Ahead(self.where, _BY, horizon, down=self.down)
         queries = [
             panel.query(ahead.forecast, AHEAD, "A"),
             panel.query(ahead.lower, AHEAD_LOWER, "B"),

@@ -127,8 +127,9 @@ def held_back(where: str) -> grid.Panel:
     )
 
 
-def error_ratio(where: str, variable: str) -> grid.Panel:
-    """The share of bad events with its exact interval, one panel for each objective."""
+def error_ratio(service: str, slo: str) -> grid.Panel:
+    """The share of bad events of an objective with its exact interval; empty while another one is chosen."""
+    where = query.matchers({names.SERVICE: service, names.SLO: slo}, {names.SERVICE: "service", names.SLO: names.SLO})
     share, least, most, allowed = "Bad over a day", "At least", "At most", "Allowed"
     day = names.RECORD_ERROR_OVER + format_duration(core.RECENT)
     queries = [
@@ -146,8 +147,8 @@ def error_ratio(where: str, variable: str) -> grid.Panel:
         "The share of bad events over a day. The area is its exact 95 % interval (Clopper and Pearson): the fewer "
         "events, the wider. The dashed line is what the objective allows."
     )
-    one = panel.timeseries(f"Bad events: ${variable}", about, queries, "percentunit", overrides=overrides)
-    return panel.repeated(one, variable)
+    title = f"Bad events: {plain(service)} {plain(slo)}"
+    return panel.timeseries(title, about, queries, "percentunit", overrides=overrides)
 
 
 def all_periods(services: Sequence[Service]) -> list[int]:

@@ -33,7 +33,7 @@ def dashboard(services: Sequence[Service], places: Places) -> Dashboard:
         sections=[
             grid.Section("Budgets", _budgets(where)),
             grid.Section("Burn rates", _burn_rates(where, periods)),
-            grid.Section("Bad events", [grid.line(8, (slo_panels.error_ratio(where, names.SLO), 24))]),
+            grid.Section("Bad events", _bad_events(services)),
         ],
         variables=_variables(),
         annotations=[frame.alerts(query.matchers({}, {names.SERVICE: "service"}) + f', {names.SLO}=~"${names.SLO}"')],
@@ -48,6 +48,11 @@ def _variables() -> list[dict[str, Any]]:
         frame.variable("service", "Service", _METRIC, names.SERVICE),
         frame.variable(names.SLO, "Objective", _METRIC, names.SLO, chosen),
     ]
+
+
+def _bad_events(services: Sequence[Service]) -> list[list[grid.Panel]]:
+    found = [slo_panels.error_ratio(one.service, slo) for one in services for slo in one.slos]
+    return grid.spread(found, 8, most=3) if found else []
 
 
 def _budgets(where: str) -> list[list[grid.Panel]]:
