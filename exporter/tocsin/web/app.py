@@ -5,29 +5,34 @@ import contextlib
 import gzip
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 import jinja2
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from tocsin import __version__
+from tocsin.config.models import Scope
 from tocsin.core.explain import explain, instant, show
 from tocsin.core.explain_slo import explain as explain_slo
 from tocsin.core.snapshot import Missed, Sight, SignalView, Snapshot
+from tocsin.guard.caller import Principal
+from tocsin.guard.principals import Principals
 from tocsin.metrics import OPENMETRICS, TEXT
 from tocsin.respond.intake import Intake, Malformed
 from tocsin.telemetry import Telemetry
-from tocsin.web.auth import Caller, authorize
+from tocsin.web.auth import authorize
 from tocsin.web.negotiate import wants_openmetrics
 from tocsin.web.security import basic_auth
 
 #: Largest body of a webhook; Alertmanager's notifications of 1,000 alerts are about 1 MB.
 MAX_WEBHOOK = 8 * 2**20
 WEBHOOK = "/api/v2/webhook"
+#: Where a request has its principal, once it was let in.
+PRINCIPAL = web.RequestKey("principal", Principal)
 _WORST = 10
 #: Why a cycle gave no grade, by its outcome.
 _REASONS = {
@@ -58,10 +63,27 @@ class Program:
     #: Faults of the configuration that was to be loaded, none when it is in force now.
     reload: Callable[[], Awaitable[Sequence[str]]]
     config_text: Callable[[], str]
-    callers: Callable[[], Sequence[Caller]]
+    principals: Callable[[], Principals]
+    #: Paths of open routes that ask for a principal all the same.
+    closed: Callable[[], Collection[str]]
     telemetry: Telemetry
     intake: Intake
     clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route, and the scope that its caller needs: always, or when its path is closed if it is `open`."""
+
+    method: str
+    path: str
+    handler: Handler
+    scope: Scope
+    open: bool = True
+
+    def guarded(self, program: Program) -> bool:
+        """Whether it asks for a principal now."""
+        return not self.open or self.path in program.closed()
 
 
 PROGRAM = web.AppKey("program", Program)
@@ -81,21 +103,59 @@ def create_app(
 ) -> web.Application:
     """The application; `prefix` is where a proxy mounts it, such as /tocsin. `webhook`: whether alerts may arrive.
 
-    `users` are names and bcrypt hashes; without any nobody is asked for a password.
+    `users` are names and bcrypt hashes, asked for where no principal is; without any nobody is asked for a password.
     """
     app = web.Application(client_max_size=MAX_WEBHOOK)
-    if users:
-        app.middlewares.append(basic_auth(users, but_for=prefix + WEBHOOK))
     app[PROGRAM] = program
     app.on_response_prepare.append(_protect)
-    for method, path, handler in _ROUTES:
-        if webhook or handler is not _webhook:
-            app.router.add_route(method, prefix + path, handler)
-            if method == "GET":
-                app.router.add_route("HEAD", prefix + path, handler)
+    served: dict[web.AbstractRoute, Route] = {}
+    for route in ROUTES:
+        if webhook or route.path != WEBHOOK:
+            for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+                served[app.router.add_route(method, prefix + route.path, _handled(route))] = route
+
+    def asks_itself(request: web.Request) -> bool:
+        route = served.get(request.match_info.route)
+        return route is not None and route.guarded(program)
+
+    if users:
+        app.middlewares.append(basic_auth(users, asks_itself))
     for path in ("/", prefix) if prefix else ():
         app.router.add_get(path, _to_prefix(prefix))
     return app
+
+
+def _handled(route: Route) -> Handler:
+    """The handler behind its guard; handlers of guarded routes find their caller under PRINCIPAL."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        program = request.app[PROGRAM]
+        if route.guarded(program):
+            known, now = program.principals(), program.clock()
+            request[PRINCIPAL] = await authorize(request, known, route.scope, program.telemetry, now)
+        return await route.handler(request)
+
+    return _counted(handle) if route.path == WEBHOOK else handle
+
+
+def _counted(handler: Handler) -> Handler:
+    """Count the answers of the webhook."""
+
+    async def count(request: web.Request) -> web.StreamResponse:
+        # Counted as it ends: a caller that goes away in the middle of its body has delivered nothing.
+        status = 500
+        try:
+            response = await handler(request)
+            status = response.status
+        except web.HTTPException as error:
+            status = error.status
+            raise
+        else:
+            return response
+        finally:
+            request.app[PROGRAM].telemetry.count("webhook_requests_total", str(status))
+
+    return count
 
 
 def _to_prefix(prefix: str) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -226,30 +286,21 @@ def _json(data: object, status: int = 200) -> web.Response:
 
 async def _webhook(request: web.Request) -> web.Response:
     program = request.app[PROGRAM]
-    # Counted as it ends: a caller that goes away in the middle of its body has delivered nothing.
-    status, answer = 500, ""
     try:
-        authorize(request, program.callers(), "webhook")
         alerts = program.intake.receive(await request.read(), program.clock())
-        status, answer = 200, f"{alerts} alerts received\n"
     except Malformed as error:
-        status, answer = 400, f"{error}\n"
-    except web.HTTPException as error:
-        status = error.status
-        raise
-    finally:
-        program.telemetry.count("webhook_requests_total", str(status))
-    return web.Response(status=status, text=answer)
+        return web.Response(status=400, text=f"{error}\n")
+    return web.Response(text=f"{alerts} alerts received\n")
 
 
-_ROUTES: tuple[tuple[str, str, Any], ...] = (
-    ("GET", "/", _index),
-    ("GET", "/metrics", _metrics),
-    ("GET", "/-/healthy", _healthy),
-    ("GET", "/-/ready", _ready),
-    ("POST", "/-/reload", _reload),
-    ("PUT", "/-/reload", _reload),
-    ("GET", "/config", _config),
-    ("GET", "/api/v1/explain", _explain),
-    ("POST", WEBHOOK, _webhook),
+ROUTES = (
+    Route("GET", "/", _index, "read"),
+    Route("GET", "/metrics", _metrics, "read"),
+    Route("GET", "/-/healthy", _healthy, "read"),
+    Route("GET", "/-/ready", _ready, "read"),
+    Route("POST", "/-/reload", _reload, "admin"),
+    Route("PUT", "/-/reload", _reload, "admin"),
+    Route("GET", "/config", _config, "read"),
+    Route("GET", "/api/v1/explain", _explain, "read"),
+    Route("POST", WEBHOOK, _webhook, "webhook", open=False),
 )

@@ -1,60 +1,64 @@
-"""Who may call what: principals by bearer token, compared in constant time.
+"""Who may call what: the routes ask the guard here, before anything of the body is read."""
 
-Nothing configured means nothing is open: a route that needs a scope answers 503 until some principal has it.
-"""
+import asyncio
 
-import hashlib
-import hmac
-from collections.abc import Sequence
-from dataclasses import dataclass
-
+import orjson
 from aiohttp import web
 
-from tocsin.config.models import Principal
-from tocsin.config.secrets import SecretError, read_secret
+from tocsin.guard.caller import RETRY, Head, Principal, Reason, Refusal
+from tocsin.guard.principals import Principals
+from tocsin.telemetry import Telemetry
+
+#: Largest body of a signed request: it is read before it is known whether the signature is right.
+MAX_SIGNED = 2**20
+#: Seconds in which it has to arrive.
+_PATIENCE = 10
+_ASK = {"WWW-Authenticate": 'Bearer, Basic realm="tocsin"'}
+_REFUSED: dict[Reason, type[web.HTTPError]] = {
+    **dict.fromkeys(Reason, web.HTTPUnauthorized),
+    **dict.fromkeys(RETRY, web.HTTPServiceUnavailable),
+    Reason.SCOPE_MISSING: web.HTTPForbidden,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A principal with the digest of its token."""
-
-    name: str
-    digest: bytes
-    scopes: frozenset[str]
+def head_of(request: web.Request) -> Head:
+    """What the guard looks at, as it was sent."""
+    path, _, query = request.raw_path.partition("?")
+    return Head(request.method, path, query, tuple(request.headers.items()))
 
 
-def _digest(principal: Principal) -> bytes:
-    if principal.token_hash is not None:
-        return bytes.fromhex(principal.token_hash.removeprefix("sha256:"))
-    assert principal.token_file is not None
-    try:
-        token = read_secret(principal.token_file).strip()
-    except SecretError as error:
-        raise SecretError(f"principal {principal.name!r}: {error}") from None
-    if not token:
-        raise SecretError(f"principal {principal.name!r}: {principal.token_file} is empty")
-    return hashlib.sha256(token.encode()).digest()
+async def authorize(
+    request: web.Request, principals: Principals, scope: str, telemetry: Telemetry, now: float
+) -> Principal:
+    """The caller of a request that needs a scope; raises 401, 403 or 503, counted by reason.
 
-
-def callers(principals: Sequence[Principal]) -> tuple[Caller, ...]:
-    """The principals with their digests. Raises SecretError."""
-    return tuple(Caller(p.name, _digest(p), frozenset(p.scopes)) for p in principals)
-
-
-def authorize(request: web.Request, known: Sequence[Caller], scope: str) -> Caller:
-    """The caller of a request that needs a scope; raises 503 (nobody has it), 401 or 403.
-
-    Looks at the head of the request only: a stranger's body is never read.
+    A stranger's body is never read; one that is signed with somebody's key is, to see whether the signature is right.
     """
-    if not any(scope in caller.scopes for caller in known):
-        raise web.HTTPServiceUnavailable(text=f"no principal with scope {scope!r} is configured\n")
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    digest = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
-    # Every caller is compared, so that the time does not tell which one was nearly right.
-    matches = [caller for caller in known if hmac.compare_digest(caller.digest, digest)]
-    if kind.lower() != "bearer" or not matches:
-        raise web.HTTPUnauthorized(text="a bearer token is needed\n", headers={"WWW-Authenticate": "Bearer"})
-    for caller in matches:
-        if scope in caller.scopes:
-            return caller
-    raise web.HTTPForbidden(text=f"{matches[0].name} does not have scope {scope!r}\n")
+
+    async def body() -> bytes | None:
+        if not request.body_exists:
+            return b""
+        length = request.content_length
+        encoded = request.headers.get("Content-Encoding", "identity").lower() != "identity"
+        if length is None or length > MAX_SIGNED or encoded:
+            return None
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await request.read()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text="the body took too long\n") from None
+
+    found = await principals.authenticate(head_of(request), scope, body, now)
+    if isinstance(found, Principal):
+        return found
+    telemetry.count("refusals_total", found.reason)
+    raise _refused(found)
+
+
+def _refused(refusal: Refusal) -> web.HTTPError:
+    kind = _REFUSED[refusal.reason]
+    return kind(
+        text=orjson.dumps({"error": refusal.reason, "message": refusal.message}).decode() + "\n",
+        content_type="application/json",
+        headers=_ASK if kind is web.HTTPUnauthorized else None,
+    )

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -104,8 +104,8 @@ def _credentials(header: str) -> tuple[str, str]:
     return user, password
 
 
-def basic_auth(users: Mapping[str, str], but_for: str) -> Middleware:
-    """Middleware that asks for a user everywhere but on the path `but_for`, which has its own credentials."""
+def basic_auth(users: Mapping[str, str], but_for: Callable[[web.Request], bool]) -> Middleware:
+    """Middleware that asks for a user, but for the requests whose route asks for a principal itself."""
     key = secrets.token_bytes(32)
 
     @lru_cache(maxsize=256)
@@ -125,7 +125,7 @@ def basic_auth(users: Mapping[str, str], but_for: str) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path != but_for and not await right(*_credentials(request.headers.get("Authorization", ""))):
+        if not but_for(request) and not await right(*_credentials(request.headers.get("Authorization", ""))):
             raise web.HTTPUnauthorized(text="a user and a password are needed\n", headers=_ASK)
         return await handler(request)
 

@@ -1,0 +1,1 @@
+"""What every powerful thing must ask."""
