@@ -28,7 +28,7 @@ ENVIRONMENT := pyproject.toml requirements-dev.lock tests/tools/venv.sh
 	@tests/tools/venv.sh $(@D) $(PYTHON)
 	@touch $@
 
-tools: ## Install Prometheus, Alertmanager and VictoriaMetrics (Debian as root), or say what is missing
+tools: ## Install Prometheus, Alertmanager, VictoriaMetrics and PostgreSQL (Debian as root), or say what is missing
 	@tests/tools/packages.sh
 
 test: setup tools ## Run all tests, end-to-end ones included

@@ -9,21 +9,24 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from scripted import T0, Scripted, spec, steady
+from tocsin.config.models import Principal as Model
+from tocsin.config.models import Scope
 from tocsin.core.snapshot import Snapshot
 from tocsin.evaluation import Evaluation
+from tocsin.guard.principals import Principals
 from tocsin.metrics import Exposition
 from tocsin.respond.intake import Intake
 from tocsin.telemetry import Telemetry
 from tocsin.web.app import Program, create_app
-from tocsin.web.auth import Caller
 
 TOKEN = "s3cret"  # noqa: S105  of this test alone
 WEBHOOK = "/api/v2/webhook"
 Client = TestClient[web.Request, web.Application]
 
 
-def caller(token: str = TOKEN, *scopes: str) -> Caller:
-    return Caller("alertmanager", hashlib.sha256(token.encode()).digest(), frozenset(scopes or ("webhook",)))
+def caller(token: str = TOKEN, *scopes: Scope, name: str = "alertmanager") -> Model:
+    token_hash = f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
+    return Model(name=name, token_hash=token_hash, scopes=scopes or ("webhook",))
 
 
 def snapshot(*names: Any, at: float = T0) -> Snapshot:
@@ -46,9 +49,12 @@ def snapshot(*names: Any, at: float = T0) -> Snapshot:
 class Site:
     """A program whose parts a test can change, and its app on loopback."""
 
-    def __init__(self, found: Snapshot | None = None, *known: Caller, prefix: str = "", webhook: bool = True) -> None:
+    def __init__(self, found: Snapshot | None = None, *known: Model, prefix: str = "", webhook: bool = True) -> None:
         self.telemetry = Telemetry()
         self.faults: Sequence[str] = ()
+        self.closed: Sequence[str] = ()
+        self.users: dict[str, str] = {}
+        principals = Principals(known)
         exposition, found = Exposition(self.telemetry.registry, "essential"), found or Snapshot(T0)
         self.program = Program(
             snapshot=lambda: found,
@@ -56,7 +62,8 @@ class Site:
             ready=lambda: True,
             reload=self._reload,
             config_text=lambda: "process: {}\n",
-            callers=lambda: known,
+            principals=lambda: principals,
+            closed=lambda: self.closed,
             telemetry=self.telemetry,
             intake=Intake(self.telemetry),
             clock=lambda: T0,
@@ -68,7 +75,8 @@ class Site:
 
     def use(self, talk: Callable[[Client], Awaitable[None]]) -> None:
         async def run() -> None:
-            async with TestClient(TestServer(create_app(self.program, self.prefix, webhook=self.webhook))) as client:
+            app = create_app(self.program, self.prefix, webhook=self.webhook, users=self.users)
+            async with TestClient(TestServer(app)) as client:
                 await talk(client)
 
         asyncio.run(run())

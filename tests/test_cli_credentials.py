@@ -203,6 +203,15 @@ PROGRAM = Site(snapshot("piano", at=time.time())).program
 
 
 @pytest.mark.usefixtures("here")
+def test_explain_says_that_nobody_may_ask_a_closed_tocsin_without_principals() -> None:
+    site = Site(snapshot("piano", at=time.time()))
+    site.closed = ["/api/v1/explain"]
+    with Serving(lambda: create_app(site.program)) as server:
+        status, output, errors = tocsin("explain", "piano", "--url", server.url, *TOKEN)
+    assert (status, output, errors) == (1, "", "FAILED: no principal with scope 'read' is configured\n")
+
+
+@pytest.mark.usefixtures("here")
 def test_explain_asks_a_running_tocsin_that_wants_a_user() -> None:
     with Serving(running) as server:
         status, output, errors = tocsin("explain", "piano", "--url", server.url, *USER)

@@ -81,7 +81,7 @@ def test_secrets_are_masked_and_their_files_are_named() -> None:
     assert "tenant-7" not in text
     assert "9f86d081" not in text
     assert shown["process"]["source"]["auth"]["headers"] == {"X-Scope-OrgID": "<secret>"}
-    assert [p["token_hash"] for p in shown["process"]["principals"]] == ["<secret>", None]
+    assert [p["token_hash"] for p in shown["process"]["principals"]] == ["<secret>", None, None]
     assert shown["process"]["source"]["auth"]["basic"]["password_file"] == str(GOOD / "secrets/password")
     assert shown["services"][0]["signals"]["utilization"]["alert"]["action"]["for"] == "5m"
     assert shown["hash"] == config.hash

@@ -9,6 +9,8 @@ from tocsin.config.load import load
 
 TESTDATA = Path(__file__).parent / "testdata" / "config"
 
+STORE = "expected sqlite:////var/lib/tocsin/tocsin.db (four slashes), or postgresql://USER@HOST/DATABASE"
+
 #: bad-NAME.yml: (line:column, path, message).
 FAULTS = {
     "above-bound": ("3:20", "source.limits.points", "found the number 12000, expected at most 11000"),
@@ -122,15 +124,50 @@ FAULTS = {
     "not-a-number": ("3:13", "max_series", "found 'many', expected a whole number"),
     "not-text": ("3:22", "target.prometheus", "found the number 2.42, expected text (put it in quotes)"),
     "null": ("3:8", "target", "found nothing, expected a value (or leave the key out)"),
-    "principal-both": ("3:14", "principals[0]", "found both, expected exactly one of token_hash and token_file"),
+    "principal-access-key": (
+        "5:58",
+        "principals[1].access_key_id",
+        "found 'AKIDOPS' again, expected one of its own",
+    ),
+    "principal-both": (
+        "3:14",
+        "principals[0]",
+        "found token_hash and token_file, expected exactly one of token_hash, token_file and secret_file",
+    ),
     "principal-hash": (
         "3:47",
         "principals[0].token_hash",
         "found a value that is not shown here, expected sha256: and 64 digits of 0-9 and a-f",
     ),
     "principal-name": ("5:12", "principals[1].name", "found 'alertmanager' again, expected a name of its own"),
-    "principal-neither": ("3:14", "principals[0]", "found neither, expected exactly one of token_hash and token_file"),
-    "principal-scope": ("3:59", "principals[0].scopes[0]", "found 'admin', expected webhook"),
+    "principal-neither": (
+        "3:14",
+        "principals[0]",
+        "found none, expected exactly one of token_hash, token_file and secret_file",
+    ),
+    "principal-same-hash": (
+        "5:35",
+        "principals[1].token_hash",
+        "found a value that is not shown here again, expected one of its own",
+    ),
+    "principal-scope": (
+        "3:59",
+        "principals[0].scopes[0]",
+        "found 'root', expected one of webhook, read, admin, emergency",
+    ),
+    "principal-secret-alone": (
+        "3:39",
+        "principals[0].secret_file",
+        "found secret_file alone, expected access_key_id beside it",
+    ),
+    "closed-route": (
+        "3:17",
+        "closed_routes[0]",
+        (
+            "found '/metric', expected '/metrics' (or another of /, /metrics, /config, /api/v1/explain, /-/healthy, "
+            "/-/ready, /-/reload)"
+        ),
+    ),
     "quoted-number": ("3:13", "max_series", "found '10', expected a whole number"),
     "recursive-alias": ("3:26", "(file)", "found the alias *all inside &all, expected no recursion"),
     "second-document": ("3:1", "(file)", "found a second document, expected one document in a file"),
@@ -157,6 +194,31 @@ FAULTS = {
     "url-port": ("1:15", "source.url", "found 'http://a:99999', expected a URL such as http://127.0.0.1:9090"),
     "url-query": ("1:15", "source.url", "found a query or fragment, expected scheme, host, port and path prefix only"),
     "url-scheme": ("1:15", "source.url", "found '127.0.0.1:9090', expected a URL such as http://127.0.0.1:9090"),
+    "store-database": ("3:8", "store", f"found no name of a database, {STORE}"),
+    "store-folder": ("3:8", "store", "found '/var/lib/tocsin/', expected the path of a file"),
+    "store-host": ("3:8", "store", f"found a host, and SQLite is a file of this machine, {STORE}"),
+    "store-memory": ("3:8", "store", f"found a store in memory, which a restart forgets, {STORE}"),
+    "store-network": ("3:8", "store", f"found the network path '///files/share/tocsin.db', {STORE}"),
+    "store-no-scheme": ("3:8", "store", f"found no scheme, {STORE}"),
+    "store-option": (
+        "3:8",
+        "store",
+        "found the option 'options', expected one of host, sslmode, sslrootcert, sslcert, sslkey, target_session_attrs",
+    ),
+    "store-options": ("3:8", "store", f"found options after the path, {STORE}"),
+    "store-password-file": (
+        "3:22",
+        "store_password_file",
+        "found a password for a file, expected it with postgresql:// alone",
+    ),
+    "store-password": (
+        "3:8",
+        "store",
+        "found a password in the address, expected it in the file that store_password_file names",
+    ),
+    "store-port": ("3:8", "store", f"found an address that cannot be split, {STORE}"),
+    "store-relative": ("3:8", "store", f"found the relative path 'tocsin.db', {STORE}"),
+    "store-scheme": ("3:8", "store", f"found the scheme 'mysql', {STORE}"),
     "target-old": ("3:22", "target.prometheus", "found '2.41.9', expected '2.42' or newer"),
     "version": ("3:22", "target.prometheus", "found 'two', expected a version such as '2.42'"),
     "wrong-choice-far": ("3:10", "publish", "found 'everything', expected one of essential, full"),

@@ -28,7 +28,7 @@ def app() -> web.Application:
     async def hello(_request: web.Request) -> web.Response:
         return web.Response(text="hello")
 
-    application = web.Application(middlewares=[basic_auth({"prom": HASH}, but_for=HOOK)])
+    application = web.Application(middlewares=[basic_auth({"prom": HASH}, lambda request: request.path == HOOK)])
     application.router.add_get("/metrics", hello)
     application.router.add_get(HOOK, hello)
     return application

@@ -210,6 +210,7 @@ OWN = _families(
     ),
     Family("alerts_received_total", "always", "Alerts that arrived at the webhook, by status.", ("status",), "counter"),
     Family("webhook_requests_total", "always", "Requests to the webhook, by HTTP status.", ("code",), "counter"),
+    Family("refusals_total", "always", "Callers that were refused, by reason.", ("reason",), "counter"),
 )
 
 

@@ -20,6 +20,8 @@ all_missing() {
     missing prometheus-alertmanager alertmanager prometheus-alertmanager
     missing prometheus-alertmanager amtool
     missing victoria-metrics victoria-metrics victoria-metrics-prod
+    # Debian keeps its programs off PATH, a folder for each version.
+    missing postgresql initdb /usr/lib/postgresql/*/bin/initdb
   } | sort -u | xargs
 }
 

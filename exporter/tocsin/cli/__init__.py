@@ -16,6 +16,9 @@ _VERBS = {
     "explain": "explain:explain",
     "generate": "generate:generate",
     "import": "import_:import_",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
+    "principal": "principal:principal",
     "demo": "demo:demo",
 }
 

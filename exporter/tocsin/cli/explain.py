@@ -219,7 +219,7 @@ def explain(what: tuple[str, ...], url: str, path: Path, output: str, auth: Auth
     if status != 200:
         near = answer.get("near") or []
         hint = f"; did you mean {', '.join(map(shlex.quote, near))}?" if near else ""
-        raise Failed(f"{answer.get('error', f'{url} answered {status}')}{hint}")
+        raise Failed(f"{answer.get('message') or answer.get('error', f'{url} answered {status}')}{hint}")
     if origin:
         click.echo(origin, err=True)
     if output == "json":

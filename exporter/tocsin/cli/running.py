@@ -17,6 +17,7 @@ from tocsin.config.load import Config, load
 from tocsin.config.secrets import SecretError
 from tocsin.core.snapshot import Snapshot
 from tocsin.engine import Engine
+from tocsin.guard.principals import Principals
 from tocsin.metrics import Exposition
 from tocsin.respond.intake import Intake
 from tocsin.source.client import Source
@@ -24,7 +25,6 @@ from tocsin.source.errors import SourceError
 from tocsin.specs import slo_specs_of, specs_of
 from tocsin.telemetry import Telemetry
 from tocsin.web.app import Program
-from tocsin.web.auth import Caller, callers
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ class Running:
     def __init__(self, path: Path, config: Config, progress: Progress | None = None) -> None:
         self.telemetry = Telemetry()
         self._path, self._config = path, config
-        self._callers = callers(config.process.principals)
+        self._principals = Principals(config.process.principals)
         self._source = Source(config.process.source, self.telemetry)
         self._engine = self._new_engine(config, progress)
         self._budgets = self._new_budgets(config)
@@ -71,7 +71,8 @@ class Running:
             ready=lambda: self._engine.ready,
             reload=self.reload,
             config_text=lambda: yaml.safe_dump(self._config.masked(), sort_keys=False, allow_unicode=True),
-            callers=lambda: self._callers,
+            principals=lambda: self._principals,
+            closed=lambda: self._config.process.closed_routes,
             telemetry=self.telemetry,
             intake=self.intake,
         )
@@ -95,7 +96,7 @@ class Running:
         async with self._reloading:
             try:
                 config = await asyncio.to_thread(load, self._path)
-                known = callers(config.process.principals)
+                known = Principals(config.process.principals, before=self._principals)
                 source = await self._changed_source(config)
             except (ConfigError, SecretError, SourceError) as error:
                 self._note_load(ok=False)
@@ -115,7 +116,7 @@ class Running:
         await source.__aenter__()
         return source
 
-    async def _apply(self, config: Config, known: tuple[Caller, ...], source: Source | None) -> None:
+    async def _apply(self, config: Config, known: Principals, source: Source | None) -> None:
         old, self._source = self._source, source or self._source
         await self._engine.reconfigure(
             specs_of(config),
@@ -133,7 +134,7 @@ class Running:
             await old.__aexit__(None, None, None)
         if config.process.publish != self._config.process.publish:
             self._exposition = Exposition(self.telemetry.registry, config.process.publish)
-        self._config, self._callers = config, known
+        self._config, self._principals = config, known
 
     def _note_load(self, *, ok: bool) -> None:
         self.telemetry.set("config_last_reload_successful", ok)

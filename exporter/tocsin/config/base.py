@@ -13,6 +13,8 @@ AlertName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length
 Path = Annotated[FilePath, Field(min_length=1)]
 Version = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")]
 TokenHash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+AccessKeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+SigningName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 PositiveInt = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]

@@ -40,6 +40,8 @@ _TEXTS = {
     "prometheus": "a version such as '2.42'",
     "alertmanager": "a version such as '0.25'",
     "token_hash": "sha256: and 64 digits of 0-9 and a-f",
+    "access_key_id": "1 to 128 letters, digits, '_' and '-'",
+    "sigv4_service": "1 to 64 letters, digits, '.', '_' and '-'",
     "basic_auth_users": "a bcrypt hash such as `htpasswd -nB` prints",
 }
 

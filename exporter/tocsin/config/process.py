@@ -5,8 +5,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tocsin.config.alertmanager import AlertmanagerModel, Route, Smtp
-from tocsin.config.base import Model, Name, Path, PositiveInt, PositiveRatio, Text, TokenHash, Version
+from tocsin.config.base import (
+    AccessKeyId,
+    Model,
+    Name,
+    Path,
+    PositiveInt,
+    PositiveRatio,
+    SigningName,
+    Text,
+    TokenHash,
+    Version,
+)
 from tocsin.config.receivers import Receiver
+from tocsin.config.store_url import DEFAULT, StoreUrl
 from tocsin.config.types import Date, DateRule, Days, Duration, Hours, Seconds, Size, Zone
 
 
@@ -138,17 +150,32 @@ class Maintenance(Model):
     """Whether Alertmanager tells nobody of their alerts meanwhile; what still fires then is told when it ends."""
 
 
+#: What a principal can be allowed to do; the runbooks call the last one EMERGENCY_OVERRIDE.
+Scope = Literal["webhook", "read", "admin", "emergency"]
+#: What is open to everybody unless it is closed.
+OpenRoute = Literal["/", "/metrics", "/config", "/api/v1/explain", "/-/healthy", "/-/ready", "/-/reload"]
+
+
 class Principal(Model):
-    """An authenticated caller: exactly one of token_hash and token_file."""
+    """An authenticated caller: exactly one of token_hash, token_file and secret_file.
+
+    A token comes as a bearer token, in the header `x-admin-key`, or as the password of the user `name`.
+    """
 
     name: Name
-    """What the logs call it."""
+    """What logs and answers call it, and its user name."""
     token_hash: TokenHash | None = None
     """`sha256:` and the hash of the token in hexadecimal digits; `/config` does not show it."""
     token_file: Path | None = None
-    """File with the token itself; a newline at its end is ignored."""
-    scopes: Annotated[tuple[Literal["webhook"], ...], Field(min_length=1)]
-    """What it may do: `webhook` is to deliver alerts."""
+    """File with the token itself; a newline at its end is ignored, and it is read again when it changes."""
+    secret_file: Path | None = None
+    """File with the secret, at least 20 characters, of one that signs its requests (AWS SigV4); read again likewise."""
+    access_key_id: AccessKeyId | None = None
+    """Name of the secret in signatures, as in `curl --user ACCESS_KEY_ID:SECRET`; needs `secret_file`."""
+    sigv4_service: SigningName = "execute-api"
+    """Service for which it signs, in any region: `curl --aws-sigv4 aws:amz:us-east-1:execute-api`."""
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
+    """What it may do: `webhook` delivers alerts, `read` sees, `admin` changes, `emergency` flips the kill switch."""
 
 
 class ProcessModel(Model):
@@ -178,5 +205,11 @@ class ProcessModel(Model):
     """The server that sends mail."""
     alertmanager: AlertmanagerModel = AlertmanagerModel()
     """What Alertmanager does beside the receivers."""
+    store: StoreUrl = DEFAULT
+    """What outlives a restart: an SQLite file by its absolute path, or `postgresql://USER@HOST/DATABASE`."""
+    store_password_file: Path | None = None
+    """File with the password of the PostgreSQL user; a newline at its end is ignored."""
     principals: tuple[Principal, ...] = ()
     """Callers that may use what is not open to everybody."""
+    closed_routes: tuple[OpenRoute, ...] = ()
+    """Paths that ask for a principal with the scope `read`, `/-/reload` with `admin`, instead of being open to all."""

@@ -32,6 +32,8 @@ def check(process: Shaped[ProcessModel], services: Sequence[Shaped[Service]]) ->
         target = process.model.target if process.trusts(("target",)) else None
         known = Known(calendars, receivers, process.model.source.kind, target)
         findings += [(process, finding) for finding in check_process(process.model, _service_names(services))]
+        if (all_of_them := _services(services)) is not None:
+            findings += [(process, finding) for finding in receiver_checks.check_routes(process.model, all_of_them)]
     for file in services:
         if file.model is not None:
             findings += [(file, finding) for finding in check_service(file.model, known)]
@@ -56,6 +58,13 @@ def _service_names(services: Sequence[Shaped[Service]]) -> Collection[str] | Non
     return [file.model.service for file in services if file.model is not None]
 
 
+def _services(services: Sequence[Shaped[Service]]) -> Sequence[Service] | None:
+    """All services; None while a file leaves open how its service or its team is called."""
+    known = [file.model for file in services if file.model is not None]
+    sure = len(known) == len(services) and all(file.trusts((key,)) for file in services for key in ("service", "team"))
+    return known if sure else None
+
+
 def check_process(process: ProcessModel, services: Collection[str] | None) -> Iterator[Finding]:
     """Findings of the process file. `services` are the names that there are; None: not known."""
     yield from _url(process.source.url)
@@ -67,12 +76,9 @@ def check_process(process: ProcessModel, services: Collection[str] | None) -> It
     for i, window in enumerate(process.maintenance):
         yield from _maintenance(window, ("maintenance", i), services)
     yield from receiver_checks.check_process(process)
-    seen: dict[str, int] = {}
-    for i, principal in enumerate(process.principals):
-        yield from _principal(principal, ("principals", i))
-        if seen.setdefault(principal.name, i) != i:
-            message = f"found {describe(principal.name)} again, expected a name of its own"
-            yield Finding(("principals", i, "name"), message)
+    if process.store_password_file is not None and process.store.startswith("sqlite:"):
+        yield Finding(("store_password_file",), "found a password for a file, expected it with postgresql:// alone")
+    yield from _principals(process.principals)
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -140,10 +146,27 @@ def _single(window: Maintenance, at: Path) -> Iterator[Finding]:
         yield Finding((*at, "end"), str(error), ((*at, "start"), (*at, "time_zone")))
 
 
+def _principals(principals: Sequence[Principal]) -> Iterator[Finding]:
+    seen: set[tuple[str, str]] = set()
+    for i, principal in enumerate(principals):
+        yield from _principal(principal, ("principals", i))
+        for key in ("name", "token_hash", "access_key_id"):
+            value = getattr(principal, key)
+            if value is not None and (key, value) in seen:
+                found = "a value that is not shown here" if key == "token_hash" else describe(value)
+                what = "a name" if key == "name" else "one"
+                yield Finding(("principals", i, key), f"found {found} again, expected {what} of its own")
+            seen.add((key, value))
+
+
 def _principal(principal: Principal, at: Path) -> Iterator[Finding]:
-    if (principal.token_hash is None) == (principal.token_file is None):
-        found = "both" if principal.token_hash is not None else "neither"
-        yield Finding(at, f"found {found}, expected exactly one of token_hash and token_file")
+    given = [key for key in ("token_hash", "token_file", "secret_file") if getattr(principal, key) is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none"
+        yield Finding(at, f"found {found}, expected exactly one of token_hash, token_file and secret_file")
+    if (principal.secret_file is None) != (principal.access_key_id is None):
+        have, need = ("secret_file", "access_key_id")[:: 1 if principal.secret_file is not None else -1]
+        yield Finding((*at, have), f"found {have} alone, expected {need} beside it", ((*at, need),))
 
 
 #: What a service file can have to watch.

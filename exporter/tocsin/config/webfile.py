@@ -23,7 +23,7 @@ class TlsServer(Model):
 
 
 class WebFile(Model):
-    """The file of `--web.config.file`; the webhook has its own credentials and needs no user."""
+    """The file of `--web.config.file`; routes that ask for a principal need no user."""
 
     tls_server_config: TlsServer | None = None
     """Certificate and key; without it the port speaks plain HTTP."""
