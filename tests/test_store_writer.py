@@ -180,15 +180,17 @@ KILLED = """
     from tocsin.store.tables import episodes
     from tocsin.store.writer import Writer
 
-    go = threading.Event()
+    begun, go = threading.Event(), threading.Event()
     with where.open() as store:
         writer = Writer(store)
-        def hold(_): go.wait()
+        def hold(_):
+            begun.set()
+            go.wait()
         def put(i): return lambda c: c.execute(episodes.insert(), episode(i)) and i
         for i in range(3):
             print(writer.submit(put(i)).result())
         writer.submit(hold)
-        while writer._items.qsize(): pass
+        begun.wait()
         answers = [writer.submit(put(i)) for i in range(10, 30)]
         store.probe = die_at({point!r}, {nth})
         go.set()
