@@ -1,5 +1,6 @@
 """What the tests of Alertmanager's files share: small sites, and amtool's opinion."""
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from generated import process, service
+from generated import THRIFTY, process, service
 from tocsin.config.models import Service
 from tocsin.generate import render
 from tocsin.generate.alertmanager.matchers import equal
@@ -72,5 +73,5 @@ def told(file: Path, labels: Mapping[str, str]) -> str:
     """Receivers of a label set, by amtool."""
     words = [str(equal(name, value)) for name, value in labels.items()]
     asked = [require("amtool"), "config", "routes", "test", f"--config.file={file}", "--", *words]
-    done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(asked, env={**os.environ, **THRIFTY}, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.removesuffix("\n")

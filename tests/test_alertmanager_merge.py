@@ -105,7 +105,9 @@ def test_alertmanager_tells_everybody_else_of_the_same_alerts(file: Path, tmp_pa
     assert len(sets) >= 6
     with ThreadPoolExecutor(2) as pool:
         before, after = (list(pool.map(lambda labels, file=one: told(file, labels), sets)) for one in (file, new))
-        ours = list(pool.map(lambda labels: told(new, labels), [*(labels for labels, _ in TOLD), *map(owned, sets)]))
+        # Ours is the first route: what each of the others would take shows it, without what is near to that.
+        reaching = [owned(labels) for labels in _below(root, {})]
+        ours = list(pool.map(lambda labels: told(new, labels), [*(labels for labels, _ in TOLD), *reaching]))
     assert after == before
     # The root's own receiver need not be told of anything.
     assert {root["receiver"], *(name for names in before for name in names.split(","))} == receivers(root)
@@ -264,7 +266,7 @@ RECEIVER = "receivers: [{name: a}]\n"
             "2: found a form that this cannot add to, expected plain YAML; put it in by hand",
         ),
         (
-            "a: " + "[" * 5000 + "]" * 5000,
+            "a: " + "[" * 2000 + "]" * 2000,
             "1: found it nested too deep, expected one document of YAML",
         ),
     ],
@@ -360,7 +362,7 @@ class Indented(yaml.SafeDumper):
     st.booleans(),
     st.booleans(),
 )
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_a_file_in_any_style_gets_our_part_and_loses_it_again_or_is_refused(
     config: dict[str, Any], style: dict[str, Any], dumper: type[yaml.SafeDumper], end: str, bom: bool, cut: bool
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from generated import passes
+from generated import of_services, passes
 from openslo import PROCESS, document, inline, metric, ratio, read, refused, slo, warned, write
 from tocsin.cli.check import check
 from tocsin.config.faults import ConfigError
@@ -260,4 +260,4 @@ def test_what_comes_out_passes_promtool_with_its_tests(folder: Path, tmp_path: P
             objectives=[{"op": "lt", "value": 10, "target": 0.99}],
         ),
     )
-    passes(tmp_path / "out", rules.files(config.process, config.services))
+    passes(tmp_path / "out", of_services(rules.files(config.process, config.services)))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from generated import passes, process, promtool, service, write
+from generated import of_services, passes, process, promtool, service, write
 from test_generate_rules import HOSTILE
 from tocsin.config.models import Service, Signal
 from tocsin.generate import alerts, rules
@@ -16,6 +16,7 @@ from tocsin.generate.alerts import trials
 from tocsin.generate.alerts.alert import Context
 
 LOAD = {"expr": "load_ratio", "by": ["node"], "unit": "ratio", "limit": 1.0, "forecast": {"horizon": "24h"}}
+MINUTES = {"scrape_interval": "1m", "evaluation_interval": "1m"}
 SIGNALS = {"load": {**LOAD, "step": "30m", "dimension": "capacity", "alert": {}}}
 
 
@@ -255,6 +256,10 @@ MANY: dict[str, Any] = {
 }
 
 
+def test_the_generated_tests_of_many_alerts_do_not_disturb_each_other(tmp_path: Path) -> None:
+    passes(tmp_path, of_services(rules.files(process(target=MINUTES), [shop(team="keys", **MANY)])))
+
+
 @pytest.mark.parametrize(
     "target",
     [
@@ -264,7 +269,18 @@ MANY: dict[str, Any] = {
     ],
 )
 def test_the_generated_tests_pass_whatever_the_intervals(tmp_path: Path, target: dict[str, str]) -> None:
-    passes(tmp_path, rules.files(process(target=target), [shop(team="keys", **MANY)]))
+    # In each test of a service all of its rules are evaluated: one service would take many times longer than several.
+    services = [
+        service(f"shop-{kind}-{i}", SIGNALS, team="keys", **{kind: one})
+        for kind, models in MANY.items()
+        for i, one in enumerate(single(models))
+    ]
+    passes(tmp_path, of_services(rules.files(process(target=target), services)))
+
+
+def single(models: Any) -> list[Any]:
+    """Mappings or lists of one model each."""
+    return [{key: one} for key, one in models.items()] if isinstance(models, dict) else [[one] for one in models]
 
 
 def test_only_what_nobody_knows_how_to_feed_is_tested_on_a_plain_series() -> None:
@@ -348,10 +364,12 @@ def test_the_generated_tests_fail_when_a_rule_is_wrong(
     assert name in said
 
 
-def hostile(*texts: str) -> Service:
+def hostile(*texts: str, name: str = "shop") -> Service:
     """A service in which every text is a key, a label, a dimension, a severity, and part of an expression."""
     quoted = [text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for text in texts]
-    return shop(
+    return service(
+        name,
+        SIGNALS,
         team=texts[0],
         thresholds={
             text: {
@@ -369,23 +387,23 @@ def hostile(*texts: str) -> Service:
     )
 
 
-MINUTES = {"scrape_interval": "1m", "evaluation_interval": "1m"}
-
-
 def test_hostile_names_neither_break_nor_inject(tmp_path: Path) -> None:
     longest = ["\N{PILE OF POO}" * 100, "x" * 200]
-    passes(tmp_path, rules.files(process(target=MINUTES), [hostile(*HOSTILE[:-1], *longest)]))
+    texts = [*HOSTILE[:-1], *longest]
+    services = [hostile(*texts[i : i + 6], name=f"shop-{i}") for i in range(0, len(texts), 6)]
+    passes(tmp_path, rules.files(process(target=MINUTES), services))
 
 
 def test_an_expression_of_ten_thousand_characters_is_no_danger(tmp_path: Path) -> None:
     long = shop(alerts=[{"name": "Long", "expr": f'x{{a="{"é{{" * 3300}"}} > 1'}])
-    passes(tmp_path, rules.files(process(target=MINUTES), [long]))
+    passes(tmp_path, of_services(rules.files(process(target=MINUTES), [long])))
 
 
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(min_size=1, max_size=30), min_size=20, max_size=20, unique=True))
 def test_any_names_neither_break_nor_inject(tmp_path: Path, texts: list[str]) -> None:
-    passes(tmp_path, rules.files(process(target=MINUTES), [hostile(*texts)]))
+    services = [hostile(*texts[i : i + 4], name=f"shop-{i}") for i in range(0, len(texts), 4)]
+    passes(tmp_path, of_services(rules.files(process(target=MINUTES), services)))
 
 
 def test_alerts_without_a_runbook_are_a_warning() -> None:

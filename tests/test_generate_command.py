@@ -52,7 +52,7 @@ def test_it_writes_each_file_and_says_which(config: Path, tmp_path: Path) -> Non
     assert result.stderr == ""
     said = result.stdout.splitlines()
     assert sorted(said[:-1]) == [f"wrote {name}" for name in ALL]
-    assert said[-1] == f"SUCCESS: 12 alerts in {tmp_path / 'out'}: 9 files written, 0 left over, 0 unchanged"
+    assert said[-1] == f"SUCCESS: 16 alerts in {tmp_path / 'out'}: 9 files written, 0 left over, 0 unchanged"
     assert listing(tmp_path / "out") == ALL
 
 
@@ -71,7 +71,7 @@ def test_a_second_run_touches_nothing(config: Path, tmp_path: Path) -> None:
     run(config, tmp_path / "out")
     before = [(tmp_path / "out" / name).stat().st_mtime_ns for name in ALL]
     assert run(config, tmp_path / "out").stdout == (
-        f"SUCCESS: 12 alerts in {tmp_path / 'out'}: 0 files written, 0 left over, 9 unchanged\n"
+        f"SUCCESS: 16 alerts in {tmp_path / 'out'}: 0 files written, 0 left over, 9 unchanged\n"
     )
     assert [(tmp_path / "out" / name).stat().st_mtime_ns for name in ALL] == before
 

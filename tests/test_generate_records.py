@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from generated import passes, process, service
+from generated import of_services, passes, process, service
 from tocsin.config.faults import ConfigError, show_path
 from tocsin.config.load import load
 from tocsin.generate import rules
@@ -33,7 +33,7 @@ def test_a_record_is_a_rule_without_labels_of_its_own_in_one_group() -> None:
 
 
 def test_its_test_passes_and_fails_on_another_expression(tmp_path: Path) -> None:
-    data = rules.files(process(), [service("shop", {}, records=RECORDS)])
+    data = of_services(rules.files(process(), [service("shop", {}, records=RECORDS)]))
     (case,) = data["rules/tests/shop.yml"]["tests"]
     assert case["name"] == "business:revenue_per_minute records its expression"
     passes(tmp_path / "right", data)

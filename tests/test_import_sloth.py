@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from generated import passes, promtool
+from generated import needed, of_services, passes, promtool
 from tocsin.cli.import_ import import_
 from tocsin.config import sloth
 from tocsin.config.faults import ConfigError
@@ -183,7 +183,7 @@ def test_what_comes_out_is_a_valid_configuration_whose_rules_pass_their_tests(tm
     (tmp_path / "tocsin.yml").write_text("source: {url: http://127.0.0.1:9090}\nservices: [services/*.yml]\n")
     config = load(tmp_path / "tocsin.yml")
     assert sum(len(service.slos) for service in config.services) == 2
-    passes(tmp_path / "out", rules.files(config.process, config.services))
+    passes(tmp_path / "out", of_services(rules.files(config.process, config.services)))
 
 
 def test_the_period_is_written_where_it_is_not_the_default() -> None:
@@ -318,7 +318,6 @@ def test_the_page_fires_where_sloths_would_and_where_the_arithmetic_says(tmp_pat
     (tmp_path / "tocsin.yml").write_text("source: {url: http://127.0.0.1:9090}\nservices: [shop.yml]\n")
     config = load(tmp_path / "tocsin.yml")
     one = slo.objectives(config.services[0], config.process.target)[0]
-    groups = [g for g in slo.groups(config.services[0], config.process.target) if not g["name"].endswith("-budget")]
     # After six good hours 2 % of a constant traffic fails: the hour holds 1.44 % after 1.44/2 of itself, 2592 s.
     quiet, every = 360, 60
     onset, detected = quiet * every, 2592
@@ -334,6 +333,7 @@ def test_the_page_fires_where_sloths_would_and_where_the_arithmetic_says(tmp_pat
     before, after = onset + detected - 2 * every, onset + detected + 2 * every
     before, after = before // every * every, -(-after // every) * every
     expected = [Fires(name, before), Fires(name, after, [one.alert_labels("page")])]
+    groups = needed(slo.groups(config.services[0], config.process.target), name)
     test = case("imported", every, series, expected)
     test["promql_expr_test"] += [
         {"expr": f"count({SLOTHS_PAGE})", "eval_time": f"{at}s", "exp_samples": samples}

@@ -53,6 +53,14 @@ def test_build_info_is_there_from_the_start() -> None:
     assert (sample.value, sample.labels["version"]) == (1, __version__)
 
 
+@pytest.mark.parametrize("short", ["store_up", "kill_switch_armed", "kill_switch_generation", "storm"])
+def test_what_only_a_program_with_a_store_knows_is_not_0_elsewhere(short: str) -> None:
+    telemetry = Telemetry()
+    assert telemetry.registry.get_sample_value(names.own(short)) is None
+    telemetry.set(short, False)
+    assert telemetry.registry.get_sample_value(names.own(short)) == 0
+
+
 def test_two_programs_share_nothing() -> None:
     one, other = Telemetry(), Telemetry()
     one.count("source_requests_total", "ok")

@@ -47,11 +47,14 @@ class Family:
     help: str
     labels: tuple[str, ...] = ()
     kind: Literal["gauge", "counter"] = "gauge"
+    prefix: str = PREFIX
+    #: Of a gauge without labels: exposed once it was set, and not as 0 from the start.
+    when_known: bool = False
 
     @property
     def name(self) -> str:
         """The full metric name."""
-        return PREFIX + self.short
+        return self.prefix + self.short
 
 
 def _families(*families: Family) -> dict[str, Family]:
@@ -210,7 +213,43 @@ OWN = _families(
     ),
     Family("alerts_received_total", "always", "Alerts that arrived at the webhook, by status.", ("status",), "counter"),
     Family("webhook_requests_total", "always", "Requests to the webhook, by HTTP status.", ("code",), "counter"),
-    Family("refusals_total", "always", "Callers that were refused, by reason.", ("reason",), "counter"),
+    Family("refusals_total", "always", "Callers and actions that were refused, by reason.", ("reason",), "counter"),
+    Family("episodes", "always", "Episodes of alerts that are open.", (SERVICE,)),
+    Family("acknowledged", "always", "1 while the alert is acknowledged.", ("alertname", SERVICE, SIGNAL, RESOURCE)),
+    Family("storm", "always", "1 while so many new alerts arrive that no action is begun.", when_known=True),
+    Family("actions_total", "always", "Actions that ended, by outcome.", ("operation", "outcome"), "counter"),
+    Family("actions_held", "always", "Actions that wait to be decided again, by reason.", ("reason",)),
+    Family("actions_unknown", "always", "Resources held because nobody knows how an action ended.", (SERVICE,)),
+    Family("remediation_hold", "always", "1 while an action may mend it and nobody is paged.", (SERVICE, RESOURCE)),
+    Family(
+        "service_auto_remediations_total",
+        "always",
+        "Actions that ended, by result: ok, failed, refused, dry_run or unknown.",
+        (SERVICE, "action", "result"),
+        "counter",
+        prefix="",
+    ),
+    Family(
+        "kill_switch_armed",
+        "always",
+        "1 while operations may run; 0 when they are switched off, or nobody knows.",
+        when_known=True,
+    ),
+    Family(
+        "kill_switch_generation",
+        "always",
+        "How often the kill switch was flipped since the store is there.",
+        when_known=True,
+    ),
+    Family(
+        "audit_seq",
+        "always",
+        "Number of the last audit record, by the store's id; it falls when the store is an older state of itself.",
+        ("store",),
+    ),
+    Family("audit_head_info", "always", "1, with the hash of the last audit record.", ("hash",)),
+    Family("store_up", "always", "1 while the last access to the store succeeded.", when_known=True),
+    Family("store_errors_total", "always", "Accesses to the store that failed, by reason.", ("reason",), "counter"),
 )
 
 
@@ -298,6 +337,10 @@ ALERT_NO_SERIES = "TocsinNoSeries"
 ALERT_CLOCK_SKEW = "TocsinSourceClockSkew"
 ALERT_HONOR_LABELS = "TocsinScrapedWithoutHonorLabels"
 ALERT_WATCHDOG = "TocsinWatchdog"
+ALERT_ACTION_UNKNOWN = "TocsinActionUnknown"
+ALERT_KILL_SWITCH = "TocsinKillSwitchFlipped"
+ALERT_AUDIT_WENT_BACK = "TocsinAuditWentBack"
+ALERT_STORE_DOWN = "TocsinStoreDown"
 ALERT_SLO_ABSENT = "TocsinSLOAbsent"
 ALERT_SLO_BROKEN = "TocsinSLOBroken"
 ALERT_SLO_IDLE = "TocsinSLOIdle"
@@ -379,6 +422,10 @@ META_ALERTS = (
     ALERT_CLOCK_SKEW,
     ALERT_HONOR_LABELS,
     ALERT_WATCHDOG,
+    ALERT_ACTION_UNKNOWN,
+    ALERT_KILL_SWITCH,
+    ALERT_AUDIT_WENT_BACK,
+    ALERT_STORE_DOWN,
     ALERT_SLO_ABSENT,
     ALERT_SLO_BROKEN,
     ALERT_SLO_IDLE,

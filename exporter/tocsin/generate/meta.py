@@ -10,7 +10,7 @@ from tocsin import names
 from tocsin.config.models import Service, Signal, Target
 from tocsin.config.types import format_duration
 from tocsin.core.resources import exported_name
-from tocsin.generate import meta_slo
+from tocsin.generate import meta_guard, meta_slo
 from tocsin.generate.meta_alert import Meta
 
 #: A signal without a successful evaluation for so many of the longest intervals is stale, whatever Tocsin says.
@@ -41,6 +41,7 @@ def alerts(services: Sequence[Service], target: Target) -> Iterator[Meta]:
     yield _series_dropped(drop_range(services, target))
     yield _no_series()
     yield _clock_skew()
+    yield from meta_guard.alerts()
     yield from meta_slo.alerts(services)
     yield _honor_labels(services)
     yield _watchdog()

@@ -10,7 +10,7 @@ from tocsin.config.models import Service, Target
 from tocsin.core.budget import TOLERANCE
 from tocsin.generate import meta
 from tocsin.generate.meta_alert import Meta
-from tocsin.generate.promtool import ENDS, Fires, Input, Labels, Run, case
+from tocsin.generate.promtool import ABSENT, ENDS, Fires, Input, Labels, Run, case
 
 #: Samples of a run that lasts to the end of its test.
 _TO_THE_END = 10**9
@@ -43,6 +43,18 @@ class _Clock:
         instance = {**self.alert.labels, **(labels or {})}
         before = [Fires(self.alert.name, at - self.evaluation)] if at else []
         return self._case(what, series, [*before, Fires(self.alert.name, at, [instance])])
+
+    def turns(self, what: str, series: Sequence[Input], start: float, before: Labels, after: Labels) -> dict[str, Any]:
+        """From `start` on it fires with other labels, and not with those of before any more."""
+        at = self.after(start)
+        one, other = ([{**self.alert.labels, **labels}] for labels in (before, after))
+        return self._case(
+            what, series, [Fires(self.alert.name, at - self.evaluation, one), Fires(self.alert.name, at, other)]
+        )
+
+    def starts(self, what: str, series: Sequence[Input]) -> dict[str, Any]:
+        """Waits from the first evaluation on, for a time that another test of this alert sees end."""
+        return self._case(what, series, [Fires(self.alert.name, 0, [self.alert.labels], "pending")])
 
     def silent(self, what: str, series: Sequence[Input], until: float = 0) -> dict[str, Any]:
         """Does not fire, long after it would have."""
@@ -164,14 +176,86 @@ def _slo_idle(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dic
 
 def _honor_labels(alert: Meta, services: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
     clock = _Clock(alert, target)
-    for label, metric in meta.clashes(services):
+    for i, (label, metric) in enumerate(meta.clashes(services)):
         labels = {**_SIGNAL, label: "of the target", names.EXPORTED + label: "ours"}
-        yield clock.fires(f"fires when {label} is renamed", [Input(metric, labels, [Run(0, _TO_THE_END)])])
+        renamed = [Input(metric, labels, [Run(0, _TO_THE_END)])]
+        if i:
+            yield clock.starts(f"starts when {label} is renamed", renamed)
+        else:  # One shows how long it waits: there are dozens, and promtool takes its time for each evaluation.
+            yield clock.fires(f"fires when {label} is renamed", renamed)
     whole = [
         Input(metric, {**_SIGNAL, label: "ours", "instance": "a"}, [Run(0, _TO_THE_END)])
         for label, metric in meta.clashes(services)
     ]
     yield clock.silent("is silent when labels arrive as they are", whole)
+
+
+def _action_unknown(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock, service = _Clock(alert, target), {names.SERVICE: "example"}
+    held = [
+        _own("actions_unknown", {**service, "instance": "a"}, Run(0, 4), Run(2, _TO_THE_END)),
+        _own("actions_unknown", {**service, "instance": "b"}, Run(0, _TO_THE_END)),
+    ]
+    yield clock.fires("fires when one replica knows of one", held, 4 * clock.scrape, service)
+    yield clock.silent("is silent when every end is known", held[1:])
+
+
+def _kill_switch(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock, flips = _Clock(alert, target), "kill_switch_generation"
+    blocked = [
+        _own("kill_switch_armed", {"instance": "a"}, Run(1, 4), Run(0, _TO_THE_END)),
+        _own(flips, {"instance": "a"}, Run(7, 4), Run(8, _TO_THE_END)),
+    ]
+    yield clock.fires("fires when it is switched off", blocked, 4 * clock.scrape, {"flip": "8"})
+    again = [
+        _own("kill_switch_armed", {"instance": "a"}, Run(0, _TO_THE_END)),
+        _own(flips, {"instance": "a"}, Run(7, 4), Run(8, 4), Run(9, _TO_THE_END)),
+        _own(flips, {"instance": "b"}, Run(7, _TO_THE_END)),
+    ]
+    yield clock.turns("fires anew for the next flip", again, 8 * clock.scrape, {"flip": "8"}, {"flip": "9"})
+    still = [
+        _own("kill_switch_armed", {"instance": "a"}, Run(0, _TO_THE_END)),
+        _own(flips, {"instance": "a"}, Run(8, _TO_THE_END)),
+    ]
+    yield clock.silent("is silent when nobody touches it", still)
+    # After a quarter of an hour and one more scrape nobody is told any more.
+    long_ago = 900 + 5 * max(clock.scrape, clock.evaluation)
+    yield clock.silent("ends", blocked, long_ago)
+
+
+def _went_back(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock = _Clock(alert, target)
+    old = [_own("audit_seq", {"instance": "a", "store": "s"}, Run(500, 4), Run(499, _TO_THE_END))]
+    yield clock.fires("fires when the store is an older one", old, 4 * clock.scrape)
+    elsewhere = [
+        _own("audit_seq", {"instance": "a", "store": "s"}, Run(500, 4), Run(ENDS)),
+        _own("audit_seq", {"instance": "b", "store": "s"}, Run(ABSENT, 4), Run(499, _TO_THE_END)),
+    ]
+    yield clock.fires("fires also under another address", elsewhere, 4 * clock.scrape)
+    grows = [_own("audit_seq", {"instance": "a", "store": "s"}, Run(0, _TO_THE_END, 3))]
+    yield clock.silent("is silent while it grows", grows)
+    behind = [*grows, _own("audit_seq", {"instance": "b", "store": "s"}, Run(0, _TO_THE_END))]
+    yield clock.silent("is silent while a replica is behind", behind)
+    other = [_own("audit_seq", {"instance": "a", "store": "s"}, Run(500, 4), Run(ENDS))]
+    other.append(_own("audit_seq", {"instance": "a", "store": "t"}, Run(ABSENT, 4), Run(0, _TO_THE_END)))
+    yield clock.silent("is silent about another store", other, 6 * clock.scrape)
+    restart = [
+        _own("audit_seq", {"instance": "a", "store": "s"}, Run(500, 4), Run(ENDS), Run(ABSENT), Run(500, _TO_THE_END))
+    ]
+    yield clock.silent("is silent over a restart", restart, 6 * clock.scrape)
+
+
+def _store_down(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
+    clock = _Clock(alert, target)
+    up = _own("store_up", {"instance": "a"}, Run(1, _TO_THE_END))
+    lost = [up, _own("store_up", {"instance": "b"}, Run(1, 4), Run(0, _TO_THE_END))]
+    yield clock.fires("fires when one replica has lost it", lost, 4 * clock.scrape)
+    scraped = {"instance": "a", "reason": "full"}
+    full = [up, _own("store_errors_total", scraped, Run(1, 4), Run(2, _TO_THE_END, 1))]
+    yield clock.fires("fires when nothing can be written", full, 4 * clock.scrape)
+    busy = [up, _own("store_errors_total", {**scraped, "reason": "busy"}, Run(1, _TO_THE_END, 1))]
+    yield clock.silent("is silent when others are at it", busy)
+    yield clock.silent("is silent where there is no store", [])
 
 
 def _watchdog(alert: Meta, _: Sequence[Service], target: Target) -> Iterator[dict[str, Any]]:
@@ -185,6 +269,10 @@ _CASES: dict[str, Callable[[Meta, Sequence[Service], Target], Iterator[dict[str,
     names.ALERT_SERIES_DROPPED: _series_dropped,
     names.ALERT_NO_SERIES: _no_series,
     names.ALERT_CLOCK_SKEW: _clock_skew,
+    names.ALERT_ACTION_UNKNOWN: _action_unknown,
+    names.ALERT_KILL_SWITCH: _kill_switch,
+    names.ALERT_AUDIT_WENT_BACK: _went_back,
+    names.ALERT_STORE_DOWN: _store_down,
     names.ALERT_SLO_ABSENT: _slo_absent,
     names.ALERT_SLO_BROKEN: _slo_broken,
     names.ALERT_SLO_IDLE: _slo_idle,

@@ -7,11 +7,11 @@ an annotation that somebody rewords breaks no test.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tocsin import names
 from tocsin.config.types import format_duration
-from tocsin.generate.promql import firing, selector
+from tocsin.generate.promql import selector
 
 Labels = Mapping[str, str]
 
@@ -59,16 +59,19 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Fires:
-    """Which instances of an alert fire at a time, each by its labels; none by default."""
+    """Which instances of an alert fire at a time, or are in another state, each by its labels; none by default."""
 
     alert: str
     at: float
     instances: Sequence[Labels] = field(default=())
+    state: Literal["firing", "pending"] = "firing"
 
     def data(self) -> dict[str, Any]:
         """As promtool reads it."""
-        samples = [{"labels": firing(self.alert, labels), "value": 1} for labels in self.instances]
-        expr = selector(names.ALERTS, {names.ALERTNAME: self.alert, names.ALERTSTATE: "firing"})
+        state = {names.ALERTSTATE: self.state}
+        name = {names.ALERTNAME: self.alert}
+        samples = [{"labels": selector(names.ALERTS, {**name, **one, **state}), "value": 1} for one in self.instances]
+        expr = selector(names.ALERTS, {**name, **state})
         return {"expr": expr, "eval_time": format_duration(self.at), "exp_samples": samples}
 
 

@@ -136,11 +136,9 @@ def _metrics(checks: Checks, rule: Rule) -> Iterator[Said]:
 
 
 def _known(book: Book, name: str) -> bool:
-    if name in book.records or name in SCRAPED or name in ALERT_SERIES:
+    if name in book.records or name in SCRAPED or name in ALERT_SERIES or name in OF_RESOURCES or name in EXPOSED:
         return True
-    if name.startswith(names.PREFIX):
-        return name in OF_RESOURCES or name in EXPOSED
-    return name in book.declared[0]
+    return not name.startswith(names.PREFIX) and name in book.declared[0]
 
 
 def _matchers(_: Checks, rule: Rule) -> Iterator[Said]:
