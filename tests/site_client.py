@@ -2,7 +2,11 @@
 
 import asyncio
 import hashlib
+import shutil
+import tempfile
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -16,8 +20,10 @@ from tocsin.evaluation import Evaluation
 from tocsin.guard.principals import Principals
 from tocsin.metrics import Exposition
 from tocsin.respond.intake import Intake
+from tocsin.store.handle import StoreHandle
 from tocsin.telemetry import Telemetry
-from tocsin.web.app import Program, create_app
+from tocsin.web.app import create_app
+from tocsin.web.program import Program
 
 TOKEN = "s3cret"  # noqa: S105  of this test alone
 WEBHOOK = "/api/v2/webhook"
@@ -47,7 +53,7 @@ def snapshot(*names: Any, at: float = T0) -> Snapshot:
 
 
 class Site:
-    """A program whose parts a test can change, and its app on loopback."""
+    """A program whose parts a test can change, its app on loopback, and a store in a file."""
 
     def __init__(self, found: Snapshot | None = None, *known: Model, prefix: str = "", webhook: bool = True) -> None:
         self.telemetry = Telemetry()
@@ -55,6 +61,10 @@ class Site:
         self.closed: Sequence[str] = ()
         self.users: dict[str, str] = {}
         principals = Principals(known)
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.file = Path(folder) / "tocsin.db"
+        self.store = StoreHandle(f"sqlite:///{self.file}", self.telemetry)
         exposition, found = Exposition(self.telemetry.registry, "essential"), found or Snapshot(T0)
         self.program = Program(
             snapshot=lambda: found,
@@ -65,7 +75,8 @@ class Site:
             principals=lambda: principals,
             closed=lambda: self.closed,
             telemetry=self.telemetry,
-            intake=Intake(self.telemetry),
+            intake=Intake(self.telemetry, self.store, replica_labels=lambda: ("replica",)),
+            store=self.store,
             clock=lambda: T0,
         )
         self.prefix, self.webhook = prefix, webhook
@@ -76,8 +87,12 @@ class Site:
     def use(self, talk: Callable[[Client], Awaitable[None]]) -> None:
         async def run() -> None:
             app = create_app(self.program, self.prefix, webhook=self.webhook, users=self.users)
-            async with TestClient(TestServer(app)) as client:
-                await talk(client)
+            await self.store.start()
+            try:
+                async with TestClient(TestServer(app)) as client:
+                    await talk(client)
+            finally:
+                await self.store.stop()
 
         asyncio.run(run())
 

@@ -4,7 +4,9 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,19 @@ def count(store: Store) -> int:
     """How many episodes are stored."""
     with store.read() as connection:
         return connection.execute(select(func.count()).select_from(episodes)).scalar_one()
+
+
+def together(count: int, work: Callable[[int], None]) -> None:
+    """Do it in so many threads at once; raises what one of them raised."""
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        barrier.wait(10)
+        work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        for done in [pool.submit(run, number) for number in range(count)]:
+            done.result(60)
 
 
 def named(error: StoreError) -> tuple[str, bool, bool]:

@@ -16,13 +16,14 @@ from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
 from tocsin.cli import main
-from tocsin.cli.explain import ask, printable, tier_word, words
+from tocsin.cli.explain import ask, tier_word, words
 from tocsin.cli.failure import Failed
 from tocsin.cli.first import _signal, _trial
 from tocsin.cli.logs import configure
 from tocsin.cli.progress import Progress
 from tocsin.cli.serve import parse_address
 from tocsin.config.models import Auth
+from tocsin.core.readable import printable
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from tocsin.config import models
 from tocsin.config.faults import ConfigError
 from tocsin.config.load import load
 from tocsin.config.models import Model, ProcessModel, Service, WebFile
+from tocsin.config.operations import PARAMETERS
 from tocsin.config.types import Duration, Ratio, Season, Size
 
 DOCUMENT = Path(__file__).parent.parent / "CONFIGURATION.md"
@@ -40,13 +41,18 @@ def reachable(model: type[BaseModel]) -> Iterator[str]:
     yield from model.model_json_schema(by_alias=True).get("$defs", {})
 
 
-MODELS = sorted({*reachable(ProcessModel), *reachable(Service), *reachable(WebFile)})
+OPERATIONS = {name: model.__name__ for name, model in PARAMETERS.items()}
+MODELS = sorted({*reachable(ProcessModel), *reachable(Service), *reachable(WebFile), *OPERATIONS.values()})
 
 
 def type_of(schema: dict[str, Any]) -> str:
     for name, known in NAMED.items():
         if all(schema.get(key) == value for key, value in known.items()):
             return bounded(name, schema)
+    if schema.get("$ref") == "#/$defs/JsonValue":
+        return "JSON"
+    if schema.get("additionalProperties") is True:
+        return "by `run`: " + ", ".join(f"`{run}`: [{name}](#{name.lower()})" for run, name in OPERATIONS.items())
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"

@@ -164,8 +164,8 @@ FAULTS = {
         "3:17",
         "closed_routes[0]",
         (
-            "found '/metric', expected '/metrics' (or another of /, /metrics, /config, /api/v1/explain, /-/healthy, "
-            "/-/ready, /-/reload)"
+            "found '/metric', expected '/metrics' (or another of /, /metrics, /config, /api/v1/explain, "
+            "/api/alerts/active, /api/alerts/history, /learning/kill-switch/status, /-/healthy, /-/ready, /-/reload)"
         ),
     ),
     "quoted-number": ("3:13", "max_series", "found '10', expected a whole number"),
@@ -189,6 +189,12 @@ FAULTS = {
         ),
     ),
     "unknown-key": ("3:1", "max_serie", "found the unknown key 'max_serie', expected 'max_series'"),
+    "alertmanager-url": ("3:21", "alertmanager.url", "found credentials in the URL, expected none"),
+    "alertmanager-url-host": (
+        "3:21",
+        "alertmanager.url",
+        "found '127.0.0.1:9093', expected a URL such as http://127.0.0.1:9093",
+    ),
     "url-credentials": ("1:15", "source.url", "found credentials in the URL, expected them under auth, in files"),
     "url-host": ("1:15", "source.url", "found 'http://', expected a URL such as http://127.0.0.1:9090"),
     "url-port": ("1:15", "source.url", "found 'http://a:99999', expected a URL such as http://127.0.0.1:9090"),

@@ -33,6 +33,15 @@ MATRIX: dict[tuple[str, str], tuple[tuple[int, ...], tuple[int, ...]]] = {
     ("GET", "/config"): ((200,) * 6, (401, 401, 403, 200, 403, 403)),
     ("GET", "/api/v1/explain"): ((400,) * 6, (401, 401, 403, 400, 403, 403)),
     ("POST", WEBHOOK): ((401, 401, 200, 403, 403, 403), (401, 401, 200, 403, 403, 403)),
+    ("GET", "/api/alerts/active"): ((200,) * 6, (401, 401, 403, 200, 403, 403)),
+    ("GET", "/api/alerts/history"): ((200,) * 6, (401, 401, 403, 200, 403, 403)),
+    ("POST", "/api/alerts/{id}/acknowledge"): ((401, 401, 403, 403, 404, 403), (401, 401, 403, 403, 404, 403)),
+    ("POST", "/api/alerts/{id}/outcome"): ((401, 401, 403, 403, 400, 403), (401, 401, 403, 403, 400, 403)),
+    ("POST", "/learning/kill-switch/disable"): ((401, 401, 403, 403, 403, 400), (401, 401, 403, 403, 403, 400)),
+    ("POST", "/learning/kill-switch/enable"): ((401, 401, 403, 403, 403, 200), (401, 401, 403, 403, 403, 200)),
+    ("GET", "/learning/kill-switch/status"): ((200,) * 6, (401, 401, 403, 200, 403, 403)),
+    ("GET", "/api/admin/audit"): ((401, 401, 403, 200, 403, 403), (401, 401, 403, 200, 403, 403)),
+    ("GET", "/api/admin/audit/{id}"): ((401, 401, 403, 404, 403, 403), (401, 401, 403, 404, 403, 403)),
 }
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
@@ -52,7 +61,7 @@ def asked(where: Site, method: str, path: str) -> tuple[int, ...]:
         for who in WHO:
             sent = {} if who == "nobody" else bearer(who)
             body = notification(alert()) if path == WEBHOOK else None
-            async with client.request(method, path, headers=sent, json=body) as response:
+            async with client.request(method, path.replace("{id}", "none"), headers=sent, json=body) as response:
                 found.append(response.status)
 
     where.use(talk)

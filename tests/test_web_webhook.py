@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import io
 import json
+import sqlite3
 from typing import Any
 
 import pytest
@@ -60,10 +61,10 @@ def test_alerts_are_taken_counted_and_shown(scheme: str) -> None:
     site = Site(None, caller())
     body = notification(alert(), alert("resolved", resource="piano"), alert("odd"), groupKey="{}:{}", truncatedAlerts=0)
     status, _, text = site.ask("POST", WEBHOOK, json=body, headers={"Authorization": f"{scheme} {TOKEN}"})
-    assert (status, text) == (200, "3 alerts received\n")
-    assert [site.telemetry.value("alerts_received_total", s) for s in ("firing", "resolved", "unknown")] == [1, 1, 1]
+    assert (status, text) == (200, "2 alerts received, 1 that cannot be taken\n")
+    assert [site.telemetry.value("alerts_received_total", s) for s in ("firing", "resolved", "invalid")] == [1, 1, 1]
     assert site.counted(200) == 1
-    assert [(a.name, a.at) for a in site.program.intake.latest()] == [("A", T0)] * 3
+    assert [(a.name, a.at) for a in site.program.intake.latest()] == [("A", T0)] * 2
     assert "<td>resolved</td>" in site.ask("GET", "/")[2]
 
 
@@ -72,10 +73,6 @@ def test_only_the_last_alerts_are_kept() -> None:
     site.ask("POST", WEBHOOK, json=notification(*(alert(n=str(i)) for i in range(KEPT + 7))), headers=bearer())
     latest = site.program.intake.latest()
     assert (len(latest), latest[0].alert.labels["n"]) == (KEPT, str(KEPT + 6))
-
-
-def one(**changes: Any) -> dict[str, Any]:
-    return notification({**alert(), **changes})
 
 
 @pytest.mark.parametrize(
@@ -87,9 +84,10 @@ def one(**changes: Any) -> dict[str, Any]:
         (b"[]", "not Alertmanager's webhook payload"),
         (b"\xff\xfe", "not Alertmanager's webhook payload"),
         (b'{"version":"4"}', "missing required field `alerts`"),
-        (json.dumps(one(labels={"a": 1})).encode(), "Expected `str`, got `int`"),
-        (json.dumps(one(labels=None)).encode(), "Expected `object`, got `null`"),
-        (json.dumps(one(status=None)).encode(), "Expected `str`, got `null`"),
+        (b'{"version":"4","alerts":{}}', "Expected `array`, got `object`"),
+        (b'{"version":"4","alerts":[{"x":' + b"[" * 200_000, "not Alertmanager's webhook payload"),
+        (b'{"version":"4","alerts":[nul]}', "not Alertmanager's webhook payload"),
+        (b'{"version":"4","alerts":[],"truncatedAlerts":"1"}', "Expected `int`, got `str`"),
         (b'{"version":"4","alerts":[],"x":' + b"[" * 200_000, "not Alertmanager's webhook payload"),
         (json.dumps({**notification(), "version": "5"}).encode(), "found payload version '5', expected '4'"),
         (json.dumps({**notification(), "version": 4}).encode(), "Expected `str`, got `int`"),
@@ -158,3 +156,70 @@ def test_a_caller_that_goes_away_in_the_middle_has_delivered_nothing() -> None:
 
     site.use(talk)
     assert (site.counted(500), site.counted(200)) == (1, 0)
+
+
+def test_one_bad_alert_does_not_block_its_group() -> None:
+    site = Site(None, caller())
+    bad: list[Any] = [
+        None,
+        1,
+        {"labels": {"a": 1}},
+        {**alert(), "status": None},
+        alert("odd"),
+        {**alert(), "labels": {}},
+    ]
+    body = notification(*bad, alert(resource="piano"))
+    assert site.ask("POST", WEBHOOK, json=body, headers=bearer())[::2] == (
+        200,
+        "1 alerts received, 6 that cannot be taken\n",
+    )
+    assert site.telemetry.value("alerts_received_total", "invalid") == 6
+    assert [row["resource"] for row in json.loads(site.ask("GET", "/api/alerts/active")[2])] == ["piano"]
+
+
+def test_alerts_are_stored_before_they_are_answered() -> None:
+    site = Site(None, caller())
+    site.ask("POST", WEBHOOK, json=notification(alert(resource="piano")), headers=bearer())
+    with sqlite3.connect(site.file) as connection:
+        assert connection.execute("SELECT alertname, state, starts_at FROM episodes").fetchall() == [
+            ("A", "firing", T0)
+        ]
+    connection.close()
+
+
+def test_a_store_that_is_gone_is_503_and_the_same_again_is_stored_once_it_is_back() -> None:
+    site = Site(None, caller())
+    answers: list[tuple[int, str]] = []
+
+    async def talk(client: Client) -> None:
+        for moved in (False, True, False):
+            aside = site.file.with_name("aside.db")
+            if moved:
+                site.file.rename(aside)
+            elif aside.exists():
+                aside.rename(site.file)
+            async with client.post(WEBHOOK, json=notification(alert()), headers=bearer()) as response:
+                answers.append((response.status, await response.text()))
+
+    site.use(talk)
+    gone = '{"error":"STORE_UNAVAILABLE","reason":"cannot_open"}'
+    assert answers == [(200, "1 alerts received\n"), (503, gone), (200, "1 alerts received\n")]
+    assert site.telemetry.value("alerts_received_total", "firing") == 2
+    assert len(json.loads(site.ask("GET", "/api/alerts/history")[2])) == 1
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(None, caller())
+    monkeypatch.setattr("tocsin.web.app._PATIENCE", 0.05)
+    answers: list[bytes] = []
+
+    async def talk(client: Client) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        head = f"POST {WEBHOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 1000\r\n\r\n"
+        writer.write(head.encode() + b"{")
+        answers.append(await asyncio.wait_for(reader.readline(), 5))
+        writer.close()
+
+    site.use(talk)
+    assert answers == [b"HTTP/1.1 503 Service Unavailable\r\n"]
+    assert site.counted(503) == 1

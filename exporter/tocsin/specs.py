@@ -82,7 +82,6 @@ def spec_of(config: Config, service: Service, name: str) -> Spec:
     """One signal as the engine runs it."""
     signal = service.signals[name]
     settings = settings_of(service, name, {key: _calendar(m) for key, m in config.process.calendars.items()})
-    windows = [_window(m) for m in config.process.maintenance if not m.services or service.service in m.services]
     return Spec(
         service=service.service,
         signal=name,
@@ -94,12 +93,17 @@ def spec_of(config: Config, service: Service, name: str) -> Spec:
         by=signal.by,
         ignored=frozenset({"job", *config.process.source.replica_labels}),
         settings=settings,
-        windows=Windows(tuple(windows)),
+        windows=windows_of(config, service.service),
         stale_after=signal.stale_after or max(2 * signal.interval, STALE_AFTER),
         forget_after=signal.forget_after or max(3 * settings.step, FORGET_AFTER),
         warmup_steps=settings.warmup_steps if signal.warmup is None else -(-signal.warmup // settings.step),
         max_series=signal.max_series or config.process.max_series,
     )
+
+
+def windows_of(config: Config, service: str) -> Windows:
+    """Maintenance windows of a service."""
+    return Windows(tuple(_window(m) for m in config.process.maintenance if not m.services or service in m.services))
 
 
 def specs_of(config: Config) -> list[Spec]:

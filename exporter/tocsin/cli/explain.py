@@ -23,6 +23,7 @@ from tocsin.config.models import Auth
 from tocsin.core import explain as core
 from tocsin.core.budget import SloView
 from tocsin.core.explain_slo import explain as explain_slo
+from tocsin.core.readable import printable
 from tocsin.core.snapshot import Snapshot
 from tocsin.engine import Engine, aligned
 from tocsin.names import TIER_LABELS
@@ -114,11 +115,6 @@ def _state(explanation: dict[str, Any]) -> str:
             return click.style(word, fg="red", bold=True)
     unknown = {"unread", "blind", "absent", "unanswered"} & set(explanation["reasons"])
     return click.style("unknown", fg="white") if unknown else "does not fire"
-
-
-def printable(text: str) -> str:
-    """Text with what a terminal would obey made visible: it may come from somebody else's labels."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def tier_word(tier: int) -> str:

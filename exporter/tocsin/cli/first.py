@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tocsin.cli.credentials import credentials, typed
-from tocsin.cli.explain import evaluate, printable, words
+from tocsin.cli.explain import evaluate, words
 from tocsin.cli.failure import Failed
 from tocsin.cli.logs import configure
 from tocsin.cli.progress import Progress
@@ -24,6 +24,7 @@ from tocsin.config.models import Auth, Signal, SourceModel
 from tocsin.config.types import format_duration
 from tocsin.core.explain import Explanation, show
 from tocsin.core.explain import explain as explain_column
+from tocsin.core.readable import printable
 from tocsin.core.resources import NATIVE_HISTOGRAM, REFUSALS
 from tocsin.core.snapshot import Snapshot
 from tocsin.generate.starter import Known, process_file, recognised, service_file

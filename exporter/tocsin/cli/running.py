@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import structlog
 import yaml
 
 from tocsin.budgets import Budgets
+from tocsin.cli.acting import Acting
 from tocsin.cli.progress import Progress
 from tocsin.config.faults import ConfigError
 from tocsin.config.load import Config, load
@@ -19,12 +20,12 @@ from tocsin.core.snapshot import Snapshot
 from tocsin.engine import Engine
 from tocsin.guard.principals import Principals
 from tocsin.metrics import Exposition
-from tocsin.respond.intake import Intake
 from tocsin.source.client import Source
 from tocsin.source.errors import SourceError
 from tocsin.specs import slo_specs_of, specs_of
+from tocsin.store.store import Probe, nothing
 from tocsin.telemetry import Telemetry
-from tocsin.web.app import Program
+from tocsin.web.program import Program
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +33,18 @@ log = structlog.get_logger(__name__)
 class Running:
     """One running Tocsin: owns the source, the engine and what a reload replaces."""
 
-    def __init__(self, path: Path, config: Config, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        progress: Progress | None = None,
+        *,
+        acts: bool = True,
+        clock: Callable[[], float] = time.time,
+        probe: Probe = nothing,
+    ) -> None:
         self.telemetry = Telemetry()
+        self._acts, self._clock = acts, clock
         self._path, self._config = path, config
         self._principals = Principals(config.process.principals)
         self._source = Source(config.process.source, self.telemetry)
@@ -42,7 +53,7 @@ class Running:
         self._exposition = Exposition(self.telemetry.registry, config.process.publish)
         self._cpu = (time.monotonic(), _cpu_seconds())
         self._reloading = asyncio.Lock()
-        self.intake = Intake(self.telemetry)
+        self.acting = Acting(config, self.telemetry, self._source, self._snapshot, clock=clock, probe=probe)
 
     def _new_engine(self, config: Config, progress: Progress | None) -> Engine:
         return Engine(
@@ -74,7 +85,9 @@ class Running:
             principals=lambda: self._principals,
             closed=lambda: self._config.process.closed_routes,
             telemetry=self.telemetry,
-            intake=self.intake,
+            intake=self.acting.intake,
+            store=self.acting.store,
+            clock=self._clock,
         )
 
     async def start(self) -> None:
@@ -82,11 +95,14 @@ class Running:
         await self._source.__aenter__()
         self._note_load(ok=True)
         self._announce()
+        if self._acts:
+            await self.acting.start()
         self._engine.start()
         self._budgets.start()
 
     async def stop(self) -> None:
         """End every task and connection."""
+        await self.acting.stop()
         await self._budgets.stop()
         await self._engine.stop()
         await self._source.__aexit__(None, None, None)
@@ -130,6 +146,7 @@ class Running:
             interval=config.process.target.evaluation_interval,
             query_delay=self._source.query_delay,
         )
+        await self.acting.configure(config, self._source)
         if source is not None:
             await old.__aexit__(None, None, None)
         if config.process.publish != self._config.process.publish:

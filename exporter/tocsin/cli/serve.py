@@ -5,6 +5,7 @@ import contextlib
 import errno
 import signal
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from tocsin.config.faults import ConfigError
 from tocsin.config.load import Config, load, load_web
 from tocsin.config.secrets import SecretError
 from tocsin.source.errors import SourceError
+from tocsin.store.store import Probe, nothing
 from tocsin.web.app import create_app
 from tocsin.web.security import tls_context
 
@@ -60,13 +62,20 @@ def parse_prefix(route_prefix: str | None, external_url: str | None) -> str:
     return "/" + path.strip("/") if path.strip("/") else ""
 
 
-async def run(path: Path, config: Config, listen: Listen) -> int:
+async def run(
+    path: Path,
+    config: Config,
+    listen: Listen,
+    *,
+    clock: Callable[[], float] = time.time,
+    probe: Probe = nothing,
+) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status. Raises Failed when it cannot start."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     try:
-        running = Running(path, config, Progress())
+        running = Running(path, config, Progress(), acts=listen.webhook, clock=clock, probe=probe)
     except (SecretError, SourceError) as error:
         raise Failed(str(error)) from None
     reloads: set[asyncio.Task[Any]] = set()

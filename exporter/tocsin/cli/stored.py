@@ -1,5 +1,7 @@
 """The store that a configuration names, for commands that need it."""
 
+import os
+import pwd
 from pathlib import Path
 
 from tocsin.cli.failure import Failed
@@ -24,3 +26,11 @@ def failed(error: StoreError) -> Failed:
     """The error as a command says it, with its named reason."""
     hint = "; try again" if error.retry else ""
     return Failed(f"{error} ({error.reason}{hint})")
+
+
+def local_user() -> str:
+    """Who this is, for the audit; not what the environment says, which anybody may set."""
+    try:
+        return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"local:uid {os.getuid()}"

@@ -102,6 +102,8 @@ class OperatorModel(Model):
 class AlertmanagerModel(Model):
     """What Alertmanager does beside the receivers."""
 
+    url: Text | None = None
+    """Base URL of its API, which is asked every few minutes what fires; without it only the webhook tells."""
     webhook: TocsinWebhook | None = None
     """Where it hands Tocsin its alerts, but those that another one hides or a silence covers; not at all by default."""
     watchdog: Name | None = None

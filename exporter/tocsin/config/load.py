@@ -41,6 +41,9 @@ class Config:
         for principal in process["principals"]:
             principal["token_hash"] = principal["token_hash"] and _MASK
         services = [service.model_dump(mode="json", by_alias=True) for service in self.services]
+        for remediation in (one for service in services for one in service["remediation"]):
+            if "headers" in remediation["with"]:
+                remediation["with"]["headers"] = dict.fromkeys(remediation["with"]["headers"], _MASK)
         return {
             "files": [str(file) for file in self.files],
             "hash": self.hash,
@@ -90,7 +93,7 @@ def _services(files: list[Path], faults: list[Fault]) -> tuple[list[bytes], list
         if documents:
             foreign.append((str(file), documents))
         else:
-            services.append(shape(content, str(file), Service))
+            services.append(shape(content, str(file), Service, base=str(file.parent)))
     found, wrong, warnings = openslo.services(foreign)
     faults += wrong
     return contents, [*services, *found], warnings

@@ -9,6 +9,7 @@ from tocsin.config.alertmanager import AlertmanagerModel, OperatorModel, Route, 
 from tocsin.config.alerts import Absent, Alert, Expression, ForecastBreach, Level, Observed, RateOfChange, Threshold
 from tocsin.config.base import Model, Name
 from tocsin.config.escalation import Escalation, Step
+from tocsin.config.operations import HttpParameters, PostgresPoolRecycle
 from tocsin.config.process import (
     Auth,
     BasicAuth,
@@ -26,6 +27,7 @@ from tocsin.config.process import (
     Tls,
 )
 from tocsin.config.receivers import Call, Email, Jira, PagerDuty, QuietHours, Receiver, Slack, Teams, Webhook
+from tocsin.config.remediation import Confirm, Guard, Remediation, Resource, Storm
 from tocsin.config.service import (
     DEFAULT_ALERTS,
     Detect,
@@ -51,12 +53,15 @@ __all__ = [
     "BasicAuth",
     "CalendarModel",
     "Call",
+    "Confirm",
     "Detect",
     "Email",
     "Escalation",
     "Expression",
     "ForecastBreach",
     "ForecastModel",
+    "Guard",
+    "HttpParameters",
     "Jira",
     "Latency",
     "Level",
@@ -70,11 +75,14 @@ __all__ = [
     "OpenRoute",
     "OperatorModel",
     "PagerDuty",
+    "PostgresPoolRecycle",
     "Principal",
     "ProcessModel",
     "QuietHours",
     "RateOfChange",
     "Receiver",
+    "Remediation",
+    "Resource",
     "Route",
     "Scale",
     "Scope",
@@ -91,6 +99,7 @@ __all__ = [
     "SourceKind",
     "SourceModel",
     "Step",
+    "Storm",
     "Target",
     "Teams",
     "Threshold",

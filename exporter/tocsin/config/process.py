@@ -18,6 +18,7 @@ from tocsin.config.base import (
     Version,
 )
 from tocsin.config.receivers import Receiver
+from tocsin.config.remediation import Guard
 from tocsin.config.store_url import DEFAULT, StoreUrl
 from tocsin.config.types import Date, DateRule, Days, Duration, Hours, Seconds, Size, Zone
 
@@ -153,7 +154,18 @@ class Maintenance(Model):
 #: What a principal can be allowed to do; the runbooks call the last one EMERGENCY_OVERRIDE.
 Scope = Literal["webhook", "read", "admin", "emergency"]
 #: What is open to everybody unless it is closed.
-OpenRoute = Literal["/", "/metrics", "/config", "/api/v1/explain", "/-/healthy", "/-/ready", "/-/reload"]
+OpenRoute = Literal[
+    "/",
+    "/metrics",
+    "/config",
+    "/api/v1/explain",
+    "/api/alerts/active",
+    "/api/alerts/history",
+    "/learning/kill-switch/status",
+    "/-/healthy",
+    "/-/ready",
+    "/-/reload",
+]
 
 
 class Principal(Model):
@@ -211,5 +223,7 @@ class ProcessModel(Model):
     """File with the password of the PostgreSQL user; a newline at its end is ignored."""
     principals: tuple[Principal, ...] = ()
     """Callers that may use what is not open to everybody."""
+    guard: Guard = Guard()
+    """Limits of all operations."""
     closed_routes: tuple[OpenRoute, ...] = ()
     """Paths that ask for a principal with the scope `read`, `/-/reload` with `admin`, instead of being open to all."""

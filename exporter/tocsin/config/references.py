@@ -6,7 +6,16 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 from tocsin import names
-from tocsin.config import alert_checks, escalation_checks, link, receiver_checks, records, slo_checks, texts
+from tocsin.config import (
+    alert_checks,
+    escalation_checks,
+    link,
+    receiver_checks,
+    records,
+    remediation_checks,
+    slo_checks,
+    texts,
+)
 from tocsin.config.faults import Fault, Path
 from tocsin.config.known import Finding, Known
 from tocsin.config.models import Auth, Links, Maintenance, Principal, ProcessModel, Service
@@ -67,7 +76,9 @@ def _services(services: Sequence[Shaped[Service]]) -> Sequence[Service] | None:
 
 def check_process(process: ProcessModel, services: Collection[str] | None) -> Iterator[Finding]:
     """Findings of the process file. `services` are the names that there are; None: not known."""
-    yield from _url(process.source.url)
+    yield from _url(process.source.url, ("source", "url"), "http://127.0.0.1:9090")
+    if process.alertmanager.url is not None:
+        yield from _url(process.alertmanager.url, ("alertmanager", "url"), "http://127.0.0.1:9093", "none")
     yield from _auth(process.source.auth, ("source", "auth"))
     for key, least in _OLDEST.items():
         found = getattr(process.target, key)
@@ -79,14 +90,14 @@ def check_process(process: ProcessModel, services: Collection[str] | None) -> It
     if process.store_password_file is not None and process.store.startswith("sqlite:"):
         yield Finding(("store_password_file",), "found a password for a file, expected it with postgresql:// alone")
     yield from _principals(process.principals)
+    yield from remediation_checks.check_process(process)
 
 
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
 
-def _url(url: str) -> Iterator[Finding]:
-    path = ("source", "url")
+def _url(url: str, path: Path, example: str, secrets: str = "them under auth, in files") -> Iterator[Finding]:
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -94,9 +105,9 @@ def _url(url: str) -> Iterator[Finding]:
         parts, good = urlsplit(""), False
     if "@" in url.partition("?")[0]:
         # Not shown: what stands before the @ may be a password.
-        yield Finding(path, "found credentials in the URL, expected them under auth, in files")
+        yield Finding(path, f"found credentials in the URL, expected {secrets}")
     elif not good or any(c.isspace() for c in url):
-        yield Finding(path, f"found {describe(url)}, expected a URL such as http://127.0.0.1:9090")
+        yield Finding(path, f"found {describe(url)}, expected a URL such as {example}")
     elif parts.query or parts.fragment:
         yield Finding(path, "found a query or fragment, expected scheme, host, port and path prefix only")
 
@@ -193,6 +204,7 @@ def check_service(service: Service, known: Known) -> Iterator[Finding]:
     yield from alert_checks.check(service, known)
     yield from escalation_checks.check(service, known)
     yield from receiver_checks.check_service(service)
+    yield from remediation_checks.check(service, dict(alerts_of(service)))
     for alert, path in alerts_of(service):
         if not alert or alert[0].isdigit():
             message = f"found no name that starts with a letter (it would be {alert!r}), expected one"

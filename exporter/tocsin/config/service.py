@@ -18,6 +18,7 @@ from tocsin.config.base import (
     Text,
 )
 from tocsin.config.escalation import Escalation
+from tocsin.config.remediation import Remediation, Resource
 from tocsin.config.slo import Slo
 from tocsin.config.types import Duration, Season, Seconds, parse_whole_seconds
 
@@ -233,3 +234,7 @@ class Service(Model):
     """Alerts on any expression."""
     escalation: dict[Name, Escalation] = Field(default_factory=dict)
     """Timed escalation, by name of the policy."""
+    resources: tuple[Resource, ...] = ()
+    """What operations may be applied to, beside the resources of the signals."""
+    remediation: tuple[Remediation, ...] = ()
+    """Operations that are run for alerts."""

@@ -22,6 +22,13 @@ def instant(t: float) -> str:
     return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def iso(t: float) -> str:
+    """Unix time as ISO 8601 with milliseconds and Z, as the runbooks' APIs have it; else as :func:`instant`."""
+    if not _YEAR_1 <= t < _YEAR_10000:
+        return instant(t)
+    return datetime.fromtimestamp(t, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def show(value: float | None, unit: str = "none") -> str:
     """A value for people: ratios as percent, everything to four digits."""
     if value is None or not math.isfinite(value):
@@ -32,3 +39,8 @@ def show(value: float | None, unit: str = "none") -> str:
         if abs(value) >= size:
             return f"{value / size:.4g} {name}"
     return f"{value:.4g}{_SUFFIXES.get(unit, '')}"
+
+
+def printable(text: str) -> str:
+    """Text with what a terminal would obey made visible: it may come from somebody else's labels."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

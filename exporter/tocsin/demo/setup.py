@@ -27,6 +27,8 @@ BURN_ALERT = "ApiErrorBudgetBurn"
 FLEET_PATH = "/fleet"
 _HOST = "127.0.0.1"
 _WEBHOOK = "/api/v2/webhook"
+#: Files with the token that the webhook asks for, and with its URL.
+_TOKEN, _URL = "webhook.token", "webhook.url"
 #: Longest time between two evaluations of a group of rules, so that nothing is to be waited for.
 _SLOWEST = "10s"
 
@@ -51,9 +53,9 @@ class Files:
     config: Config
 
 
-def _process(ports: Ports, token: Path, url: Path, services: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _process(ports: Ports, directory: Path, services: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Everybody whom the examples send to is Tocsin's webhook; their calendars are those of the workload's even day."""
-    webhook = {"webhook": {"url_file": url.name, "bearer_file": token.name}}
+    webhook = {"webhook": {"url_file": _URL, "bearer_file": _TOKEN}}
     people = sorted({name for service in services.values() for name in examples.receivers(service)})
     calendars = sorted({name for service in services.values() for name in examples.calendars(service)})
     return {
@@ -63,7 +65,9 @@ def _process(ports: Ports, token: Path, url: Path, services: Mapping[str, Mappin
         "target": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "calendars": {name: {"multipliers": [{"times": 1}]} for name in calendars},
         "receivers": dict.fromkeys(people, webhook),
-        "principals": [{"name": "alertmanager", "token_file": token.name, "scopes": ["webhook"]}],
+        "principals": [{"name": "alertmanager", "token_file": _TOKEN, "scopes": ["webhook"]}],
+        "alertmanager": {"url": f"http://{_HOST}:{ports.alertmanager}"},
+        "store": f"sqlite:///{directory.resolve() / 'tocsin.db'}",
     }
 
 
@@ -114,14 +118,14 @@ def _alertmanager(url: str, token: Path) -> dict[str, Any]:
 def write(directory: Path, ports: Ports) -> Files:
     """Write everything; raises ConfigError and GenerateError as `tocsin generate rules` would."""
     prometheus, alertmanager, tocsin = (directory / f"{name}.yml" for name in ("prometheus", "alertmanager", "tocsin"))
-    token, url = directory / "webhook.token", f"http://{_HOST}:{ports.tocsin}{_WEBHOOK}"
+    token, url = directory / _TOKEN, f"http://{_HOST}:{ports.tocsin}{_WEBHOOK}"
     token.touch(mode=0o600)
     token.write_text(secrets.token_urlsafe(32))
-    (directory / "webhook.url").write_text(url)
+    (directory / _URL).write_text(url)
     services = examples.services()
     for name, service in services.items():
         _write(directory / name, service)
-    _write(tocsin, _process(ports, token, directory / "webhook.url", services))
+    _write(tocsin, _process(ports, directory, services))
     config = load(tocsin)
     apply(directory, compare(directory, _rules(config), ()), prune=False)
     own = snippet.config(config.process, f"{_HOST}:{ports.tocsin}", str(directory / names.RULES))

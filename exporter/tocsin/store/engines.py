@@ -135,6 +135,9 @@ def _postgresql_engine(location: Location, password: str | None, waits: Waits, *
         "lock_timeout": waits.busy,
         "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION,
     }
+    options = [f"-c {name}={round(seconds * 1000)}" for name, seconds in settings.items()]
+    # A generic plan that was made while a table was empty is kept, and reads all of it ever after.
+    options.append("-c plan_cache_mode=force_custom_plan")
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -146,7 +149,7 @@ def _postgresql_engine(location: Location, password: str | None, waits: Waits, *
         connect_args={
             "connect_timeout": max(2, round(waits.statement)),
             "application_name": "tocsin",
-            "options": " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in settings.items()),
+            "options": " ".join(options),
             # A server that vanished without a word is noticed after half a minute, not after two hours.
             "keepalives_idle": 10,
             "keepalives_interval": 5,

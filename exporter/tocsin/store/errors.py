@@ -3,7 +3,6 @@
 import sqlite3
 from typing import ClassVar
 
-import orjson
 import psycopg
 from sqlalchemy import exc
 
@@ -132,7 +131,8 @@ def translated(error: Exception, *, committing: bool = False) -> StoreError | No
     if isinstance(error, exc.TimeoutError):
         return StoreBusy("all connections are in use")
     cause = error.orig if isinstance(error, exc.StatementError) else error
-    if isinstance(cause, UnicodeError | OverflowError | orjson.JSONEncodeError):
+    # orjson's error is TypeError itself: only that of a value on its way into a statement is meant.
+    if isinstance(cause, UnicodeError | OverflowError) or (cause is not error and isinstance(cause, TypeError)):
         return StoreInvalid(f"a value cannot be stored: {type(cause).__name__}")
     if isinstance(cause, sqlite3.Error):
         kind, text = _sqlite(cause)

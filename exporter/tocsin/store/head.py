@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from tocsin.store.tables import chain_head
+from tocsin.store.tables import chain_head, meta
 
 
 @dataclass(frozen=True)
@@ -23,3 +23,9 @@ def audit_head(connection: Connection, *, lock: bool = False) -> Head:
     statement = select(chain_head.c.seq, chain_head.c.hash)
     row = connection.execute(statement.with_for_update() if lock else statement).one()
     return Head(row.seq, row.hash)
+
+
+def store_id(connection: Connection) -> str:
+    """Which store this is: replicas share it, and an older state that is restored has it too."""
+    found: str = connection.execute(select(meta.c.instance_id)).scalar_one()
+    return found

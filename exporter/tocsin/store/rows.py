@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
+from sqlalchemy import Row as _Row
 from sqlalchemy.dialects import postgresql, sqlite
 
 Row = Mapping[str, Any]
+#: A row that was read, whatever its columns.
+Found = _Row[*tuple[Any, ...]]
 
 
 def insert_new(connection: Connection, table: Table, row: Row) -> bool:

@@ -4,35 +4,34 @@ import asyncio
 import contextlib
 import gzip
 import re
-import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib.resources import files
 
 import jinja2
-import orjson
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from tocsin import __version__
-from tocsin.config.models import Scope
 from tocsin.core.explain import explain, instant, show
 from tocsin.core.explain_slo import explain as explain_slo
 from tocsin.core.snapshot import Missed, Sight, SignalView, Snapshot
-from tocsin.guard.caller import Principal
-from tocsin.guard.principals import Principals
 from tocsin.metrics import OPENMETRICS, TEXT
-from tocsin.respond.intake import Intake, Malformed
-from tocsin.telemetry import Telemetry
+from tocsin.respond.intake import Malformed
+from tocsin.store import StoreError
+from tocsin.web import admin, alerts
 from tocsin.web.auth import authorize
 from tocsin.web.negotiate import wants_openmetrics
+from tocsin.web.program import PRINCIPAL, PROGRAM, Program, Route, answer
 from tocsin.web.security import basic_auth
+
+log = structlog.get_logger(__name__)
 
 #: Largest body of a webhook; Alertmanager's notifications of 1,000 alerts are about 1 MB.
 MAX_WEBHOOK = 8 * 2**20
+#: Seconds in which it has to arrive.
+_PATIENCE = 10
 WEBHOOK = "/api/v2/webhook"
-#: Where a request has its principal, once it was let in.
-PRINCIPAL = web.RequestKey("principal", Principal)
 _WORST = 10
 #: Why a cycle gave no grade, by its outcome.
 _REASONS = {
@@ -53,40 +52,6 @@ _REASONS = {
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
 
 
-@dataclass(slots=True)
-class Program:
-    """What the routes need of the running program; everything is asked for at the time of the request."""
-
-    snapshot: Callable[[], Snapshot]
-    page: Callable[[bool], Iterator[bytes]]
-    ready: Callable[[], bool]
-    #: Faults of the configuration that was to be loaded, none when it is in force now.
-    reload: Callable[[], Awaitable[Sequence[str]]]
-    config_text: Callable[[], str]
-    principals: Callable[[], Principals]
-    #: Paths of open routes that ask for a principal all the same.
-    closed: Callable[[], Collection[str]]
-    telemetry: Telemetry
-    intake: Intake
-    clock: Callable[[], float] = time.time
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route, and the scope that its caller needs: always, or when its path is closed if it is `open`."""
-
-    method: str
-    path: str
-    handler: Handler
-    scope: Scope
-    open: bool = True
-
-    def guarded(self, program: Program) -> bool:
-        """Whether it asks for a principal now."""
-        return not self.open or self.path in program.closed()
-
-
-PROGRAM = web.AppKey("program", Program)
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FunctionLoader(lambda name: files("tocsin.web").joinpath("templates", name).read_text("utf-8")),
     autoescape=True,
@@ -133,7 +98,11 @@ def _handled(route: Route) -> Handler:
         if route.guarded(program):
             known, now = program.principals(), program.clock()
             request[PRINCIPAL] = await authorize(request, known, route.scope, program.telemetry, now)
-        return await route.handler(request)
+        try:
+            return await route.handler(request)
+        except StoreError as error:
+            log.warning("a request failed because of the store", path=route.path, reason=error.reason, why=str(error))
+            return answer({"error": "STORE_UNAVAILABLE", "reason": error.reason}, 503)
 
     return _counted(handle) if route.path == WEBHOOK else handle
 
@@ -269,28 +238,31 @@ async def _explain(request: web.Request) -> web.Response:
     if slo := query.get("slo"):
         budgets = snapshot.find_slo(slo, service=query.get("service"))
         if not budgets:
-            return _json({"error": f"no SLO {slo!r}", "near": snapshot.near_slo(slo)}, 404)
-        return _json([explain_slo(view).as_dict() for view in budgets])
+            return answer({"error": f"no SLO {slo!r}", "near": snapshot.near_slo(slo)}, 404)
+        return answer([explain_slo(view).as_dict() for view in budgets])
     resource = query.get("resource")
     if not resource:
-        return _json({"error": "found no parameter resource or slo, expected the name of one"}, 400)
+        return answer({"error": "found no parameter resource or slo, expected the name of one"}, 400)
     found = snapshot.find(resource, service=query.get("service"), signal=query.get("signal"))
     if not found:
-        return _json({"error": f"no resource {resource!r}", "near": snapshot.near(resource)}, 404)
-    return _json([explain(view, column).as_dict() for view, column in found])
-
-
-def _json(data: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(data), status=status, content_type="application/json")
+        return answer({"error": f"no resource {resource!r}", "near": snapshot.near(resource)}, 404)
+    return answer([explain(view, column).as_dict() for view, column in found])
 
 
 async def _webhook(request: web.Request) -> web.Response:
+    """Answer 200 when the alerts are on the disk, and 503 for what Alertmanager has to send again."""
     program = request.app[PROGRAM]
     try:
-        alerts = program.intake.receive(await request.read(), program.clock())
+        async with asyncio.timeout(_PATIENCE):
+            body = await request.read()
+    except TimeoutError:
+        return web.Response(status=503, text="the body took too long\n")
+    try:
+        received = await program.intake.receive(body, program.clock())
     except Malformed as error:
         return web.Response(status=400, text=f"{error}\n")
-    return web.Response(text=f"{alerts} alerts received\n")
+    invalid = f", {received.invalid} that cannot be taken" if received.invalid else ""
+    return web.Response(text=f"{received.alerts} alerts received{invalid}\n")
 
 
 ROUTES = (
@@ -303,4 +275,6 @@ ROUTES = (
     Route("GET", "/config", _config, "read"),
     Route("GET", "/api/v1/explain", _explain, "read"),
     Route("POST", WEBHOOK, _webhook, "webhook", open=False),
+    *alerts.ROUTES,
+    *admin.ROUTES,
 )

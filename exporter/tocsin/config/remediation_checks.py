@@ -1,0 +1,90 @@
+"""Checks of what is done about alerts, and of what a remediation means."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from pydantic import ValidationError
+
+from tocsin.config.base import Model
+from tocsin.config.explain import wrongs
+from tocsin.config.known import Finding
+from tocsin.config.operations import PARAMETERS
+from tocsin.config.process import ProcessModel
+from tocsin.config.remediation import Remediation, parse_cause
+from tocsin.config.service import Service
+from tocsin.config.signals import alert_names
+from tocsin.config.types import describe
+
+
+def parameters(remediation: Remediation) -> Model:
+    """The parameters of its operation. ValidationError when they are not; KeyError when there is no such operation."""
+    return PARAMETERS[remediation.run].model_validate_json(
+        json.dumps(remediation.with_), strict=True, context={"base": remediation.base}, by_alias=True, by_name=False
+    )
+
+
+def causes(service: Service, remediation: Remediation, alerts: Mapping[str, object]) -> set[str]:
+    """Names of the alerts for which it is run, of those of the service."""
+    cause = parse_cause(remediation.when)
+    if cause.tier is None:
+        return {cause.alert} & set(alerts) if cause.alert is not None else set()
+    found = set()
+    for name, signal in service.signals.items():
+        if name in (remediation.signals or service.signals):
+            called = alert_names(service.service, name, signal.alert)
+            found |= {called[key] for key, alert in signal.alert.items() if alert.tier >= cause.tier}
+    return found
+
+
+def check(service: Service, alerts: Mapping[str, object]) -> Iterator[Finding]:
+    """Findings of a service file; `alerts` are the names of its alerts."""
+    seen: dict[str, str] = {}
+    for i, one in enumerate(service.resources):
+        if one.id in seen:
+            yield Finding(("resources", i, "id"), f"found {describe(one.id)} again, expected one of its own")
+        seen[one.id] = one.id
+    done: set[tuple[str, str]] = set()
+    for i, remediation in enumerate(service.remediation):
+        yield from _remediation(service, remediation, i, alerts)
+        for alert in sorted(causes(service, remediation, alerts)):
+            if (alert, remediation.run) in done:
+                message = f"found {remediation.run} for {alert} again, expected an operation once for an alert"
+                yield Finding(("remediation", i, "run"), message, (("remediation", i, "when"),))
+            done.add((alert, remediation.run))
+
+
+def _remediation(service: Service, remediation: Remediation, i: int, alerts: Mapping[str, object]) -> Iterator[Finding]:
+    at = ("remediation", i)
+    if remediation.run not in PARAMETERS:
+        message = f"found {describe(remediation.run)}, expected an operation ({', '.join(sorted(PARAMETERS))})"
+        yield Finding((*at, "run"), message)
+    else:
+        try:
+            parameters(remediation)
+        except ValidationError as error:
+            for wrong in wrongs(error, PARAMETERS[remediation.run], remediation.with_):
+                yield Finding((*at, "with", *wrong.path), wrong.message, ((*at, "run"),))
+    cause = parse_cause(remediation.when)
+    if cause.alert is not None and cause.alert not in alerts:
+        known = ", ".join(sorted(alerts)) or "it has none"
+        yield Finding((*at, "when"), f"found {describe(cause.alert)}, expected an alert of the service ({known})")
+    elif not causes(service, remediation, alerts):
+        yield Finding((*at, "when"), f"found {describe(remediation.when)}, expected what an alert of a signal is on")
+    if cause.tier is None and remediation.signals:
+        yield Finding((*at, "signals"), "found signals beside the name of an alert, expected them with a tier only")
+    for j, name in enumerate(remediation.signals):
+        if name not in service.signals:
+            known = ", ".join(sorted(service.signals)) or "it has none"
+            yield Finding((*at, "signals", j), f"found {describe(name)}, expected a signal of the service ({known})")
+    ids = [one.id for one in service.resources]
+    if remediation.resource is not None and remediation.resource not in ids:
+        message = f"found {describe(remediation.resource)}, expected one of `resources` ({', '.join(ids) or 'none'})"
+        yield Finding((*at, "resource"), message, (("resources",),))
+
+
+def check_process(process: ProcessModel) -> Iterator[Finding]:
+    """Findings of the guard's limits."""
+    storm = process.guard.storm
+    if storm.below > storm.above:
+        message = f"found {storm.below}, expected at most `above` ({storm.above})"
+        yield Finding(("guard", "storm", "below"), message, (("guard", "storm", "above"),))

@@ -1,0 +1,196 @@
+"""The life of an action after its intent: claimed, run, ended, or found again after whoever ran it has died.
+
+Whoever claims an intent has it until the end of the lease. After that nobody knows how far it came: the action is
+*unknown*, its resource is held, and a human has to look. It is never run again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from tocsin.guard import switch
+from tocsin.guard.audit import Record, append
+from tocsin.respond.decide import INTERRUPTED, PRINCIPAL
+from tocsin.store.rows import Found
+from tocsin.store.tables import actions, episodes, meta, resources
+
+#: Seconds after which an intent that nobody has claimed is decided anew: what it was decided on is too old.
+FRESH = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An action that is ours until `until`, unix time."""
+
+    id: str
+    episode_id: str
+    operation: str
+    service: str
+    resource: str
+    capacity_minutes: float | None
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An action that has ended: for the counters and the log."""
+
+    id: str
+    service: str
+    operation: str
+    resource: str
+    outcome: str
+    reason: str
+
+
+def intents(connection: Connection) -> Sequence[Found]:
+    """Actions that nobody has claimed yet, with the name of their alert, oldest first."""
+    query = (
+        select(actions.c.id, actions.c.service, actions.c.operation, actions.c.resource, episodes.c.alertname)
+        .join(episodes, episodes.c.id == actions.c.episode_id)
+        .where(actions.c.state == "intent")
+        .order_by(actions.c.created_at)
+    )
+    return connection.execute(query).all()
+
+
+def claim(connection: Connection, action_id: str, owner: str, lease: float, now: float) -> Claim | Ended | None:
+    """Take an intent for `lease` seconds. None: it is somebody else's by now, or it has to be decided anew."""
+    on = switch.read(connection, lock=True).enabled
+    query = (
+        select(actions, resources.c.capacity_minutes, resources.c.version.label("version_now"))
+        .join(resources, (resources.c.service == actions.c.service) & (resources.c.id == actions.c.resource))
+        .where(actions.c.id == action_id)
+    )
+    # PostgreSQL locks what is named: the resource is not written here.
+    row = connection.execute(query.with_for_update(of=actions)).one_or_none()
+    if row is None or row.state != "intent":
+        return None
+    again = _again(connection, row, now, on=on)
+    if again:
+        _set(connection, action_id, now, state="held", reason=again)
+        append(connection, _record(row, "action.held", "held", again, now, {}))
+        return None
+    if connection.execute(select(episodes.c.state).where(episodes.c.id == row.episode_id)).scalar_one() != "firing":
+        _set(connection, action_id, now, state="refused", reason="episode_over", ended_at=now)
+        append(connection, _record(row, "action.refused", "refused", "episode_over", now, {}))
+        return Ended(row.id, row.service, row.operation, row.resource, "refused", "episode_over")
+    until = now + lease
+    _set(connection, action_id, now, state="running", lease_owner=owner, lease_until=until, started_at=now)
+    append(connection, _record(row, "action.started", "running", None, now, {"owner": owner}))
+    return Claim(row.id, row.episode_id, row.operation, row.service, row.resource, row.capacity_minutes, until)
+
+
+def _again(connection: Connection, row: Found, now: float, *, on: bool) -> str:
+    """Why an intent has to be decided anew, one of the reasons to hold it; empty when it has not."""
+    if not on:
+        return "kill_switch"
+    if connection.execute(select(meta.c.restored_at)).scalar_one() is not None:
+        return "store_restored"
+    if not 0 <= now - row.updated_at <= FRESH or row.version_now != row.resource_version:
+        return INTERRUPTED
+    return ""
+
+
+def mine(connection: Connection, claimed: Claim, owner: str, needs: float, now: float) -> str:
+    """Why the next step may not be taken, or nothing: asked before each of them. `needs` is how long it may last."""
+    if not switch.read(connection).enabled:
+        return "kill_switch"
+    row = connection.execute(
+        select(actions.c.state, actions.c.lease_owner, actions.c.lease_until).where(actions.c.id == claimed.id)
+    ).one()
+    if row.state != "running" or row.lease_owner != owner:
+        return "lease_lost"
+    return "" if row.lease_until - now >= needs else "lease_too_short"
+
+
+def end(
+    connection: Connection, claimed: Claim, owner: str, outcome: str, reason: str, detail: dict[str, Any], now: float
+) -> Ended:
+    """Write how it ended. Too late for that, when somebody has given it up: then it stays unknown, and is audited."""
+    row = _locked(connection, claimed.id, claimed.service, claimed.resource)
+    if row.state != "running" or row.lease_owner != owner:
+        late = {**detail, "outcome": outcome}
+        append(connection, _record(row, "action.late", "unknown", reason, now, late))
+        return Ended(row.id, row.service, row.operation, row.resource, "unknown", "lease_lost")
+    return _end(connection, row, outcome, reason, detail, now)
+
+
+def recover(connection: Connection, now: float) -> list[Ended]:
+    """Give up every action whose lease is over: nobody knows how it ended."""
+    query = select(actions.c.id, actions.c.service, actions.c.resource)
+    found = connection.execute(query.where(actions.c.state == "running", actions.c.lease_until < now)).all()
+    ended = []
+    for one in sorted(found, key=lambda one: (one.service, one.resource, one.id)):
+        row = _locked(connection, one.id, one.service, one.resource)
+        if row.state == "running" and row.lease_until < now:
+            ended.append(_end(connection, row, "unknown", "interrupted", {"owner": row.lease_owner}, now))
+    return ended
+
+
+def close(connection: Connection, now: float) -> list[Ended]:
+    """Refuse what was held until the alert was over: it is not needed any more."""
+    query = (
+        select(actions.c.id, actions.c.service, actions.c.resource)
+        .join(episodes, episodes.c.id == actions.c.episode_id)
+        .where(actions.c.state == "held", episodes.c.state != "firing")
+    )
+    found = connection.execute(query).all()
+    return [refuse(connection, one, "held", "episode_over", now) for one in found]
+
+
+def refuse(connection: Connection, one: Found, state: str, reason: str, now: float) -> Ended:
+    """Refuse for good what is in this state still; `one` has id, service and resource of the action."""
+    row = _locked(connection, one.id, one.service, one.resource)
+    if row.state == state:
+        _set(connection, row.id, now, state="refused", reason=reason, ended_at=now)
+        append(connection, _record(row, "action.refused", "refused", reason, now, {}))
+    return Ended(row.id, row.service, row.operation, row.resource, "refused", reason)
+
+
+def _locked(connection: Connection, action_id: str, service: str, resource: str) -> Found:
+    """The action, locked behind its resource."""
+    key = (resources.c.service == service) & (resources.c.id == resource)
+    connection.execute(select(resources.c.id).where(key).with_for_update()).one_or_none()
+    return connection.execute(select(actions).where(actions.c.id == action_id).with_for_update()).one()
+
+
+def _end(connection: Connection, row: Found, outcome: str, reason: str, detail: dict[str, Any], now: float) -> Ended:
+    _set(
+        connection,
+        row.id,
+        now,
+        state=outcome,
+        reason=reason or None,
+        result=detail,
+        ended_at=now,
+        lease_owner=None,
+        lease_until=None,
+    )
+    if outcome == "unknown":
+        key = (resources.c.service == row.service) & (resources.c.id == row.resource)
+        connection.execute(update(resources).where(key).values(held_since=now, held_by=row.id, updated_at=now))
+    append(connection, _record(row, "action.ended", outcome, reason, now, detail))
+    return Ended(row.id, row.service, row.operation, row.resource, outcome, reason)
+
+
+def _set(connection: Connection, action_id: str, now: float, **values: Any) -> None:  # noqa: ANN401  columns by name
+    connection.execute(update(actions).where(actions.c.id == action_id).values(updated_at=now, **values))
+
+
+def _record(row: Found, kind: str, result: str, reason: str | None, now: float, detail: dict[str, Any]) -> Record:
+    return Record(
+        at=now,
+        principal=PRINCIPAL,
+        kind=kind,
+        result=result,
+        operation=row.operation,
+        service=row.service,
+        resource=row.resource,
+        episode_id=row.episode_id,
+        action_id=row.id,
+        reason=reason or None,
+        detail=detail,
+    )

@@ -1,0 +1,113 @@
+"""Gauges of the episodes, read from the store every few seconds: what another replica has stored is shown here too."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection, func, select
+
+from tocsin import names
+from tocsin.respond import storm
+from tocsin.respond.episodes import FIRING
+from tocsin.store import StoreError
+from tocsin.store.handle import StoreHandle
+from tocsin.store.tables import episodes
+from tocsin.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between two readings.
+EVERY = 5.0
+#: Seconds after which what was read last is shown no more: an acknowledgement that nobody can see must not hide the
+#: next alert of that name.
+BELIEVED = 60.0
+
+Values = Mapping[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the store says: values of the labelled gauges by their labels, and whether there is a storm."""
+
+    episodes: Values
+    acknowledged: Values
+    storm: bool
+
+
+def read(connection: Connection, now: float) -> Reading:
+    """The gauges as of now."""
+    counted = select(episodes.c.service, func.count()).where(FIRING).group_by(episodes.c.service)
+    last = storm.read(connection)
+    return Reading(
+        episodes={(service,): float(count) for service, count in connection.execute(counted)},
+        acknowledged=_acknowledged(connection),
+        storm=last is not None and last.at(now),
+    )
+
+
+def _acknowledged(connection: Connection) -> Values:
+    """1 for names of alerts of which every open episode is acknowledged: one that is not must still wake somebody."""
+    acked = FIRING & episodes.c.acknowledged_at.is_not(None)
+    wanted = select(episodes.c.alertname, episodes.c.service).where(acked).distinct()
+    open_: dict[tuple[str, ...], bool] = {}
+    for name, service in connection.execute(wanted).all():
+        same = FIRING & (episodes.c.alertname == name) & (episodes.c.service == service)
+        for row in connection.execute(select(episodes.c.labels, episodes.c.acknowledged_at).where(same)):
+            key = (name, service, row.labels.get(names.SIGNAL, ""), row.labels.get(names.RESOURCE, ""))
+            open_[key] = open_.get(key, True) and row.acknowledged_at is not None
+    return {key: 1.0 for key, every in open_.items() if every}
+
+
+class Gauges:
+    """Shows the gauges. Call :meth:`refresh` before the first scrape, then :meth:`start`."""
+
+    def __init__(self, store: StoreHandle, telemetry: Telemetry, clock: Callable[[], float]) -> None:
+        self._store, self._telemetry, self._clock = store, telemetry, clock
+        self._shown: dict[str, set[tuple[str, ...]]] = {"episodes": set(), "acknowledged": set()}
+        self._read_at = clock()
+        self._task: asyncio.Task[None] | None = None
+
+    async def refresh(self) -> None:
+        """Read and show them; while the store cannot be read, show what is not too old."""
+        now = self._clock()
+        try:
+            found = await self._store.read(lambda connection: read(connection, now))
+        except StoreError:
+            # Counted and said by the handle.
+            if now - self._read_at > BELIEVED:
+                self._show("episodes", {})
+                self._show("acknowledged", {})
+            return
+        self._read_at = now
+        self._show("episodes", found.episodes)
+        self._show("acknowledged", found.acknowledged)
+        self._telemetry.set("storm", found.storm)
+
+    def start(self) -> None:
+        """Refresh them from now on."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End the task."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.refresh()
+            except Exception:
+                # A fault of ours must not freeze the gauges for good.
+                log.exception("the gauges of the episodes could not be read")
+
+    def _show(self, short: str, values: Values) -> None:
+        for labels, value in values.items():
+            self._telemetry.set(short, value, *labels)
+        for labels in self._shown[short] - values.keys():
+            with contextlib.suppress(KeyError):
+                self._telemetry.forget(short, *labels)
+        self._shown[short] = set(values)

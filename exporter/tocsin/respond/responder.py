@@ -1,0 +1,257 @@
+"""The responder: what is wanted for the alerts that fire is decided, run, and written, whatever it is interrupted by.
+
+Nothing of it is only in memory. Which decisions are missing follows from the store: an episode that fires, whose alert
+has a remediation, and that has no action for it; or one that is held, or whose intent nobody has claimed.
+"""
+
+import asyncio
+import contextlib
+import math
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection, func, select
+
+from tocsin.guard.addresses import Allowed
+from tocsin.respond import actions, confirm, memory
+from tocsin.respond.actions import Ended
+from tocsin.respond.confirm import Ruler
+from tocsin.respond.decide import INTERRUPTED, Confirmation, Decision, Request, decide
+from tocsin.respond.operations import OPERATIONS
+from tocsin.respond.policy import Plan, Policy
+from tocsin.respond.runner import Runner
+from tocsin.store import StoreError
+from tocsin.store.catalogue import Seed, seed
+from tocsin.store.handle import StoreHandle
+from tocsin.store.rows import Found
+from tocsin.store.tables import actions as table
+from tocsin.store.tables import episodes, resources
+from tocsin.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between two looks at what is missing, unless an alert comes.
+EVERY = 2.0
+#: Seconds after which what is held is decided again.
+HELD = 30.0
+#: Seconds between two looks at what Prometheus remembers of the store.
+REMEMBER = 60.0
+#: Seconds for which an action keeps its page back, at most.
+HOLD = 600.0
+#: Identifiers asked for at once.
+_CHUNK = 400
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Values of gauges by their labels."""
+
+    held: Mapping[tuple[str, ...], float]
+    unknown: Mapping[tuple[str, ...], float]
+    kept: Mapping[tuple[str, ...], float]
+
+
+class Responder:
+    """Acts for one process.
+
+    `seeds` are the resources that there are now, each set by a key that changes with it, so that it is looked at once.
+    `maintenance` gives the name of the window that is on for a service at a time.
+    """
+
+    def __init__(
+        self,
+        store: StoreHandle,
+        telemetry: Telemetry,
+        policy: Policy,
+        source: Ruler,
+        *,
+        seeds: Callable[[], Iterable[tuple[Hashable, Callable[[], Collection[Seed]]]]] = tuple,
+        maintenance: Callable[[str, float], str | None] = lambda _service, _now: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._telemetry, self._clock = store, telemetry, clock
+        self._policy, self._ruler, self._source = policy, source, source
+        self._remembered = -math.inf
+        self._seeds, self._maintenance = seeds, maintenance
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._woken = asyncio.Event()
+        self.runner = Runner(store, telemetry, self.owner, clock, again=self._woken.set)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._seeded: set[Hashable] = set()
+        self._shown: dict[str, set[tuple[str, ...]]] = {}
+
+    def configure(self, policy: Policy, ruler: Ruler, source: Ruler, allowed: Allowed) -> None:
+        """Go on with another configuration; what runs is run to its end by the old one."""
+        self._policy, self._ruler, self._source, self.runner.allowed = policy, ruler, source, allowed
+
+    def wake(self) -> None:
+        """Look now: alerts have come."""
+        self._woken.set()
+
+    def start(self) -> None:
+        """Look from now on, in the background."""
+        self._tasks = [asyncio.create_task(self._forever(self.look), name="responder")]
+
+    async def stop(self) -> None:
+        """End what runs, and write how it ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.runner.stop()
+
+    async def _forever(self, do: Callable[[], Coroutine[None, None, None]]) -> None:
+        while True:
+            try:
+                await do()
+            except StoreError as error:
+                log.warning("no action is decided on: the store fails", reason=error.reason, why=str(error))
+            except Exception:
+                # Whatever it is, the next look may go better; a responder that has ended would say nothing.
+                log.exception("the responder has a fault")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY):
+                    await self._woken.wait()
+            self._woken.clear()
+
+    async def look(self) -> None:
+        """Once: give up what was interrupted, know the resources, decide what is missing, run what is to be run."""
+        now = self._clock()
+        if abs(now - self._remembered) >= REMEMBER:
+            await memory.look(self._store, self._source, self._clock)
+            self._remembered = now
+        for ended in await self._store.write(lambda c: [*actions.recover(c, now), *actions.close(c, now)]):
+            self.runner.note(ended)
+        await self._know()
+        for row, plan in await self._store.read(lambda c: due(c, self._policy, now - HELD)):
+            await self._decide(row, plan)
+        for row in await self._store.read(actions.intents):
+            await self._begin(row)
+        await self._show()
+
+    async def _know(self) -> None:
+        """Put resources that are new into the catalogue."""
+        for key, made in list(self._seeds()):
+            if key not in self._seeded:
+                await self._seed(made())
+                self._seeded.add(key)
+
+    async def _seed(self, found: Collection[Seed]) -> None:
+        await self._store.write(lambda c: seed(c, found, self._clock()))
+
+    async def _begin(self, row: Found) -> None:
+        """Run an intent, unless the configuration has it no more."""
+        plan = self._policy.find(row.service, row.alertname, row.operation)
+        if plan is not None:
+            self.runner.begin(row.id, plan)
+            return
+        self.runner.note(
+            await self._store.write(lambda c: actions.refuse(c, row, "intent", "not_configured", self._clock()))
+        )
+
+    async def _decide(self, row: Found, plan: Plan) -> None:
+        request = await self.request(plan, row)
+        self._store.probe("decide: begun")
+        decision = await self._store.write(lambda c: decide(c, request, self._clock()), "decide")
+        self._note(request, decision)
+
+    async def request(self, plan: Plan, row: Found) -> Request:
+        """What is to be decided, with what others have to say about it."""
+        now = self._clock()
+        kind = OPERATIONS[plan.operation]
+        return Request(
+            plan=plan,
+            episode_id=row.id,
+            labels=row.labels,
+            describe=kind.describe(plan.parameters, plan.resource(row.labels) or ""),
+            confirmation=await self._confirmation(plan, row, now),
+            maintenance=self._maintenance(plan.service, now),
+        )
+
+    async def _confirmation(self, plan: Plan, row: Found, now: float) -> Confirmation | None:
+        if plan.model.dry_run:
+            return None
+        return await confirm.confirm(self._ruler, row.labels, plan.guard.confirm.within, now)
+
+    def _note(self, request: Request, decision: Decision) -> None:
+        if decision.written is None:
+            return
+        operation, reason = request.plan.operation, decision.reason
+        if decision.state in ("dry_run", "refused"):
+            resource = request.resource or ""
+            outcome = (decision.action_id, request.plan.service, operation, resource, decision.state, reason)
+            self.runner.note(Ended(*outcome))
+        elif decision.state == "held":
+            self._telemetry.count("refusals_total", reason)
+            why = decision.checks[-1].why
+            log.warning("an action is held", action=decision.action_id, operation=operation, reason=reason, why=why)
+
+    async def _show(self) -> None:
+        """Publish what is held, what is unknown, and whose page is kept back."""
+        now = self._clock()
+        found = await self._store.read(lambda c: _counts(c, now))
+        self._publish("actions_held", found.held)
+        self._publish("actions_unknown", found.unknown)
+        self._publish("remediation_hold", found.kept)
+
+    def _publish(self, short: str, values: Mapping[tuple[str, ...], float]) -> None:
+        for gone in self._shown.get(short, set()) - set(values):
+            self._telemetry.forget(short, *gone)
+        for labels, value in values.items():
+            self._telemetry.set(short, value, *labels)
+        self._shown[short] = set(values)
+
+
+def due(connection: Connection, policy: Policy, before: float) -> list[tuple[Found, Plan]]:
+    """What is to be decided: episodes that fire, each with an operation that nobody has decided on, or that is held.
+
+    What was held after `before` is left for a while. Oldest episodes first.
+    """
+    found: list[tuple[Found, Plan]] = []
+    columns = (episodes.c.id, episodes.c.service, episodes.c.alertname, episodes.c.labels)
+    for part in _chunks(sorted({alert for _, alert in policy.alerts})):
+        fires = (episodes.c.state == "firing") & episodes.c.alertname.in_(part)
+        for row in connection.execute(select(*columns).where(fires).order_by(episodes.c.first_seen)).all():
+            found += [(row, plan) for plan in policy.plans(row.service, row.alertname)]
+    known: dict[tuple[str, str], bool] = {}
+    for part in _chunks(sorted({row.id for row, _ in found})):
+        query = select(table.c.episode_id, table.c.operation, table.c.state, table.c.reason, table.c.updated_at)
+        for one in connection.execute(query.where(table.c.episode_id.in_(part))):
+            again = one.updated_at <= before or one.reason == INTERRUPTED
+            known[one.episode_id, one.operation] = one.state == "held" and again
+    return [(row, plan) for row, plan in found if known.get((row.id, plan.operation), True)]
+
+
+def _counts(connection: Connection, now: float) -> _Counts:
+    """What the gauges show."""
+    held = connection.execute(
+        select(table.c.reason, func.count())
+        .join(episodes, episodes.c.id == table.c.episode_id)
+        .where(table.c.state == "held", episodes.c.state == "firing")
+        .group_by(table.c.reason)
+    ).all()
+    unknown = connection.execute(
+        select(resources.c.service, func.count())
+        .where(resources.c.held_since.is_not(None))
+        .group_by(resources.c.service)
+    ).all()
+    # What is held may never be run: it keeps no page back.
+    kept = connection.execute(
+        select(table.c.service, table.c.resource)
+        .where(table.c.state.in_(("intent", "running")), table.c.created_at > now - HOLD)
+        .distinct()
+    ).all()
+    return _Counts(
+        {(row[0],): float(row[1]) for row in held},
+        {(row[0],): float(row[1]) for row in unknown},
+        {(row[0], row[1]): 1.0 for row in kept},
+    )
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for i in range(0, len(values), _CHUNK):
+        yield values[i : i + _CHUNK]
