@@ -16,6 +16,8 @@ from tocsin.respond.decide import INTERRUPTED, PRINCIPAL
 from tocsin.store.rows import Found
 from tocsin.store.tables import actions, episodes, meta, resources
 
+#: It is not known yet whether it has helped.
+PENDING = "pending"
 #: Seconds after which an intent that nobody has claimed is decided anew: what it was decided on is too old.
 FRESH = 60.0
 
@@ -107,15 +109,48 @@ def mine(connection: Connection, claimed: Claim, owner: str, needs: float, now: 
 
 
 def end(
-    connection: Connection, claimed: Claim, owner: str, outcome: str, reason: str, detail: dict[str, Any], now: float
-) -> Ended:
-    """Write how it ended. Too late for that, when somebody has given it up: then it stays unknown, and is audited."""
+    connection: Connection,
+    claimed: Claim,
+    owner: str,
+    outcome: str,
+    reason: str,
+    detail: dict[str, Any],
+    now: float,
+    within: float = 0.0,
+) -> Ended | None:
+    """Write how it ended; what is ok has `within` seconds to help.
+
+    None when somebody has given it up: it stays unknown, and that we came too late is in the audit.
+    """
     row = _locked(connection, claimed.id, claimed.service, claimed.resource)
     if row.state != "running" or row.lease_owner != owner:
         late = {**detail, "outcome": outcome}
         append(connection, _record(row, "action.late", "unknown", reason, now, late))
-        return Ended(row.id, row.service, row.operation, row.resource, "unknown", "lease_lost")
-    return _end(connection, row, outcome, reason, detail, now)
+        return None
+    verify = {"verify": PENDING, "verify_until": now + within} if outcome == "ok" else {}
+    return _end(connection, row, outcome, reason, {**detail, **verify}, now)
+
+
+def pending(connection: Connection) -> Sequence[Found]:
+    """Actions that are ok, and of which it is not known yet whether they have helped; with their alert and episode."""
+    query = (
+        select(actions, episodes.c.alertname, episodes.c.state.label("episode"))
+        .join(episodes, episodes.c.id == actions.c.episode_id)
+        .where(actions.c.state == "ok", actions.c.ended_at == actions.c.updated_at)
+        .order_by(actions.c.ended_at)
+    )
+    return [row for row in connection.execute(query) if row.result.get("verify") == PENDING]
+
+
+def verified(connection: Connection, row: Found, *, helped: bool, why: str, now: float) -> bool:
+    """Write whether an action has helped, `row` as :func:`pending` had it; False when another replica did."""
+    found = _locked(connection, row.id, row.service, row.resource)
+    if found.result.get("verify") != PENDING:
+        return False
+    result = "ok" if helped else "failed"
+    _set(connection, row.id, now, result={**found.result, "verify": result, "verify_why": why})
+    append(connection, _record(found, "action.verified", result, None if helped else "not_verified", now, {"why": why}))
+    return True
 
 
 def recover(connection: Connection, now: float) -> list[Ended]:
@@ -137,16 +172,18 @@ def close(connection: Connection, now: float) -> list[Ended]:
         .join(episodes, episodes.c.id == actions.c.episode_id)
         .where(actions.c.state == "held", episodes.c.state != "firing")
     )
-    found = connection.execute(query).all()
-    return [refuse(connection, one, "held", "episode_over", now) for one in found]
+    found = connection.execute(query.order_by(actions.c.service, actions.c.resource, actions.c.id)).all()
+    ended = [refuse(connection, one, "held", "episode_over", now) for one in found]
+    return [one for one in ended if one is not None]
 
 
-def refuse(connection: Connection, one: Found, state: str, reason: str, now: float) -> Ended:
+def refuse(connection: Connection, one: Found, state: str, reason: str, now: float) -> Ended | None:
     """Refuse for good what is in this state still; `one` has id, service and resource of the action."""
     row = _locked(connection, one.id, one.service, one.resource)
-    if row.state == state:
-        _set(connection, row.id, now, state="refused", reason=reason, ended_at=now)
-        append(connection, _record(row, "action.refused", "refused", reason, now, {}))
+    if row.state != state:
+        return None
+    _set(connection, row.id, now, state="refused", reason=reason, ended_at=now)
+    append(connection, _record(row, "action.refused", "refused", reason, now, {}))
     return Ended(row.id, row.service, row.operation, row.resource, "refused", reason)
 
 

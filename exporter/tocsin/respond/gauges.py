@@ -1,4 +1,4 @@
-"""Gauges of the episodes, read from the store every few seconds: what another replica has stored is shown here too."""
+"""Gauges of episodes and actions, read from the store again and again: what another replica stored shows here too."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,11 @@ from sqlalchemy import Connection, func, select
 
 from tocsin import names
 from tocsin.respond import storm
+from tocsin.respond.actions import pending
 from tocsin.respond.episodes import FIRING
 from tocsin.store import StoreError
 from tocsin.store.handle import StoreHandle
-from tocsin.store.tables import episodes
+from tocsin.store.tables import actions, episodes, resources
 from tocsin.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
@@ -24,6 +25,9 @@ EVERY = 5.0
 #: next alert of that name.
 BELIEVED = 60.0
 
+#: Seconds for which an action keeps its page back, at most.
+HOLD = 600.0
+
 Values = Mapping[tuple[str, ...], float]
 
 
@@ -31,8 +35,7 @@ Values = Mapping[tuple[str, ...], float]
 class Reading:
     """What the store says: values of the labelled gauges by their labels, and whether there is a storm."""
 
-    episodes: Values
-    acknowledged: Values
+    labelled: Mapping[str, Values]
     storm: bool
 
 
@@ -41,10 +44,41 @@ def read(connection: Connection, now: float) -> Reading:
     counted = select(episodes.c.service, func.count()).where(FIRING).group_by(episodes.c.service)
     last = storm.read(connection)
     return Reading(
-        episodes={(service,): float(count) for service, count in connection.execute(counted)},
-        acknowledged=_acknowledged(connection),
+        {
+            "episodes": {(service,): float(count) for service, count in connection.execute(counted)},
+            "acknowledged": _acknowledged(connection),
+            "actions_held": _held(connection),
+            "actions_unknown": _unknown(connection),
+            "remediation_hold": _kept(connection, now),
+        },
         storm=last is not None and last.at(now),
     )
+
+
+def _held(connection: Connection) -> Values:
+    """How many actions wait to be decided again, by reason."""
+    query = (
+        select(actions.c.reason, func.count())
+        .join(episodes, episodes.c.id == actions.c.episode_id)
+        .where(actions.c.state == "held", episodes.c.state == "firing")
+        .group_by(actions.c.reason)
+    )
+    return {(reason or "",): float(count) for reason, count in connection.execute(query)}
+
+
+def _unknown(connection: Connection) -> Values:
+    """How many resources are held because nobody knows how an action ended, by service."""
+    held = resources.c.held_since.is_not(None)
+    query = select(resources.c.service, func.count()).where(held).group_by(resources.c.service)
+    return {(service,): float(count) for service, count in connection.execute(query)}
+
+
+def _kept(connection: Connection, now: float) -> Values:
+    """1 for resources that an action may still mend. What is held may never be run: it keeps no page back."""
+    begun = actions.c.state.in_(("intent", "running")) & (actions.c.created_at > now - HOLD)
+    running = connection.execute(select(actions.c.service, actions.c.resource).where(begun)).all()
+    waiting = [(row.service, row.resource) for row in pending(connection) if row.created_at > now - HOLD]
+    return dict.fromkeys([*((row.service, row.resource) for row in running), *waiting], 1.0)
 
 
 def _acknowledged(connection: Connection) -> Values:
@@ -65,7 +99,7 @@ class Gauges:
 
     def __init__(self, store: StoreHandle, telemetry: Telemetry, clock: Callable[[], float]) -> None:
         self._store, self._telemetry, self._clock = store, telemetry, clock
-        self._shown: dict[str, set[tuple[str, ...]]] = {"episodes": set(), "acknowledged": set()}
+        self._shown: dict[str, set[tuple[str, ...]]] = {}
         self._read_at = clock()
         self._task: asyncio.Task[None] | None = None
 
@@ -77,12 +111,12 @@ class Gauges:
         except StoreError:
             # Counted and said by the handle.
             if now - self._read_at > BELIEVED:
-                self._show("episodes", {})
-                self._show("acknowledged", {})
+                for short in self._shown:
+                    self._show(short, {})
             return
         self._read_at = now
-        self._show("episodes", found.episodes)
-        self._show("acknowledged", found.acknowledged)
+        for short, values in found.labelled.items():
+            self._show(short, values)
         self._telemetry.set("storm", found.storm)
 
     def start(self) -> None:
@@ -107,7 +141,7 @@ class Gauges:
     def _show(self, short: str, values: Values) -> None:
         for labels, value in values.items():
             self._telemetry.set(short, value, *labels)
-        for labels in self._shown[short] - values.keys():
+        for labels in self._shown.get(short, set()) - values.keys():
             with contextlib.suppress(KeyError):
                 self._telemetry.forget(short, *labels)
         self._shown[short] = set(values)

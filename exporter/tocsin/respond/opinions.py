@@ -22,13 +22,17 @@ class Ended(Exception):
     """The episode has ended: nobody has to look after it any more."""
 
 
-def listed(connection: Connection, *, firing: bool, service: str | None, most: int) -> list[Found]:
+def listed(
+    connection: Connection, *, firing: bool, service: str | None, most: int, alertname: str | None = None
+) -> list[Found]:
     """Rows of the newest episodes: those that fire, or all."""
     wanted = select(episodes).order_by(episodes.c.first_seen.desc(), episodes.c.id).limit(most)
     if firing:
         wanted = wanted.where(FIRING)
     if service is not None:
         wanted = wanted.where(episodes.c.service == service)
+    if alertname is not None:
+        wanted = wanted.where(episodes.c.alertname == alertname)
     return list(connection.execute(wanted))
 
 

@@ -11,14 +11,13 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Iterator, Sequence
 
 import structlog
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from tocsin.guard.addresses import Allowed
-from tocsin.respond import actions, confirm, memory
+from tocsin.respond import actions, confirm, memory, verify
 from tocsin.respond.actions import Ended
 from tocsin.respond.confirm import Ruler
 from tocsin.respond.decide import INTERRUPTED, Confirmation, Decision, Request, decide
@@ -30,10 +29,11 @@ from tocsin.store.catalogue import Seed, seed
 from tocsin.store.handle import StoreHandle
 from tocsin.store.rows import Found
 from tocsin.store.tables import actions as table
-from tocsin.store.tables import episodes, resources
+from tocsin.store.tables import episodes
 from tocsin.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
+
 
 #: Seconds between two looks at what is missing, unless an alert comes.
 EVERY = 2.0
@@ -41,19 +41,10 @@ EVERY = 2.0
 HELD = 30.0
 #: Seconds between two looks at what Prometheus remembers of the store.
 REMEMBER = 60.0
-#: Seconds for which an action keeps its page back, at most.
-HOLD = 600.0
+#: Seconds between two times when what is too old is forgotten.
+TIDY = 3600.0
 #: Identifiers asked for at once.
 _CHUNK = 400
-
-
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """Values of gauges by their labels."""
-
-    held: Mapping[tuple[str, ...], float]
-    unknown: Mapping[tuple[str, ...], float]
-    kept: Mapping[tuple[str, ...], float]
 
 
 class Responder:
@@ -76,14 +67,13 @@ class Responder:
     ) -> None:
         self._store, self._telemetry, self._clock = store, telemetry, clock
         self._policy, self._ruler, self._source = policy, source, source
-        self._remembered = -math.inf
+        self._remembered = self._tidied = -math.inf
         self._seeds, self._maintenance = seeds, maintenance
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._woken = asyncio.Event()
         self.runner = Runner(store, telemetry, self.owner, clock, again=self._woken.set)
         self._tasks: list[asyncio.Task[None]] = []
         self._seeded: set[Hashable] = set()
-        self._shown: dict[str, set[tuple[str, ...]]] = {}
 
     def configure(self, policy: Policy, ruler: Ruler, source: Ruler, allowed: Allowed) -> None:
         """Go on with another configuration; what runs is run to its end by the old one."""
@@ -124,6 +114,9 @@ class Responder:
         if abs(now - self._remembered) >= REMEMBER:
             await memory.look(self._store, self._source, self._clock)
             self._remembered = now
+        # A step at a time, until nothing is left.
+        if abs(now - self._tidied) >= TIDY and not await self._store.forget(now):
+            self._tidied = now
         for ended in await self._store.write(lambda c: [*actions.recover(c, now), *actions.close(c, now)]):
             self.runner.note(ended)
         await self._know()
@@ -131,7 +124,7 @@ class Responder:
             await self._decide(row, plan)
         for row in await self._store.read(actions.intents):
             await self._begin(row)
-        await self._show()
+        await verify.look(self._store, self._source, self._policy, self._clock)
 
     async def _know(self) -> None:
         """Put resources that are new into the catalogue."""
@@ -145,13 +138,14 @@ class Responder:
 
     async def _begin(self, row: Found) -> None:
         """Run an intent, unless the configuration has it no more."""
+        now = self._clock()
         plan = self._policy.find(row.service, row.alertname, row.operation)
         if plan is not None:
             self.runner.begin(row.id, plan)
             return
-        self.runner.note(
-            await self._store.write(lambda c: actions.refuse(c, row, "intent", "not_configured", self._clock()))
-        )
+        ended = await self._store.write(lambda c: actions.refuse(c, row, "intent", "not_configured", now))
+        if ended is not None:
+            self.runner.note(ended)
 
     async def _decide(self, row: Found, plan: Plan) -> None:
         request = await self.request(plan, row)
@@ -190,21 +184,6 @@ class Responder:
             why = decision.checks[-1].why
             log.warning("an action is held", action=decision.action_id, operation=operation, reason=reason, why=why)
 
-    async def _show(self) -> None:
-        """Publish what is held, what is unknown, and whose page is kept back."""
-        now = self._clock()
-        found = await self._store.read(lambda c: _counts(c, now))
-        self._publish("actions_held", found.held)
-        self._publish("actions_unknown", found.unknown)
-        self._publish("remediation_hold", found.kept)
-
-    def _publish(self, short: str, values: Mapping[tuple[str, ...], float]) -> None:
-        for gone in self._shown.get(short, set()) - set(values):
-            self._telemetry.forget(short, *gone)
-        for labels, value in values.items():
-            self._telemetry.set(short, value, *labels)
-        self._shown[short] = set(values)
-
 
 def due(connection: Connection, policy: Policy, before: float) -> list[tuple[Found, Plan]]:
     """What is to be decided: episodes that fire, each with an operation that nobody has decided on, or that is held.
@@ -224,32 +203,6 @@ def due(connection: Connection, policy: Policy, before: float) -> list[tuple[Fou
             again = one.updated_at <= before or one.reason == INTERRUPTED
             known[one.episode_id, one.operation] = one.state == "held" and again
     return [(row, plan) for row, plan in found if known.get((row.id, plan.operation), True)]
-
-
-def _counts(connection: Connection, now: float) -> _Counts:
-    """What the gauges show."""
-    held = connection.execute(
-        select(table.c.reason, func.count())
-        .join(episodes, episodes.c.id == table.c.episode_id)
-        .where(table.c.state == "held", episodes.c.state == "firing")
-        .group_by(table.c.reason)
-    ).all()
-    unknown = connection.execute(
-        select(resources.c.service, func.count())
-        .where(resources.c.held_since.is_not(None))
-        .group_by(resources.c.service)
-    ).all()
-    # What is held may never be run: it keeps no page back.
-    kept = connection.execute(
-        select(table.c.service, table.c.resource)
-        .where(table.c.state.in_(("intent", "running")), table.c.created_at > now - HOLD)
-        .distinct()
-    ).all()
-    return _Counts(
-        {(row[0],): float(row[1]) for row in held},
-        {(row[0],): float(row[1]) for row in unknown},
-        {(row[0], row[1]): 1.0 for row in kept},
-    )
 
 
 def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds of a lease beyond the time that the operation may take: for the store, before and after.
 MARGIN = 15.0
+#: Seconds that an operation gets at shutdown: one that is ended in the middle is work for a human.
+PATIENCE = 10.0
 #: Seconds between attempts to write how an action ended.
 _AGAIN = 0.5
 
@@ -58,8 +60,10 @@ class Runner:
             task.cancel()
 
     async def stop(self) -> None:
-        """End every operation, and write how each ended."""
+        """Let what runs come to its end for a while, then end it; and write how each ended."""
         waiting = list(self._running.values())
+        if waiting:
+            await asyncio.wait(waiting, timeout=PATIENCE)
         self.halt()
         await asyncio.gather(*waiting, return_exceptions=True)
 
@@ -80,7 +84,7 @@ class Runner:
             return
         outcome = await self._do(claimed, plan, timeout)
         self._store.probe("action: done")
-        await self._end(claimed, outcome)
+        await self._end(claimed, outcome, float(plan.model.verify_within))
 
     async def _do(self, claimed: Claim, plan: Plan, needs: float) -> Outcome:
         """The outcome of the operation; unknown where it was ended after its first step had begun."""
@@ -130,13 +134,20 @@ class Runner:
         finally:
             self._doing.discard(doing)
 
-    async def _end(self, claimed: Claim, outcome: Outcome) -> None:
+    async def _end(self, claimed: Claim, outcome: Outcome, within: float) -> None:
         """Write it, again and again while the lease lasts; after that another replica finds that it is unknown."""
         while True:
             try:
                 ended = await self._store.write(
                     lambda c: actions.end(
-                        c, claimed, self._owner, outcome.result, outcome.reason, dict(outcome.detail), self._clock()
+                        c,
+                        claimed,
+                        self._owner,
+                        outcome.result,
+                        outcome.reason,
+                        dict(outcome.detail),
+                        self._clock(),
+                        within,
                     ),
                     "end",
                 )
@@ -146,7 +157,10 @@ class Runner:
                     return
                 await asyncio.sleep(_AGAIN)
             else:
-                self.note(ended)
+                if ended is None:
+                    log.warning("an action ended too late: it was given up, and stays unknown", action=claimed.id)
+                else:
+                    self.note(ended)
                 return
 
     def note(self, ended: Ended) -> None:

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from tocsin.store.errors import OF_ONE_STATEMENT, StoreError, StoreLost
+from tocsin.store.retention import forget
 from tocsin.store.store import Probe, Store, nothing
 from tocsin.store.writer import Writer
 from tocsin.telemetry import Telemetry
@@ -92,6 +93,10 @@ class StoreHandle:
     async def group(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in a transaction with others that come now (Writer.submit): many writers, one wait for the disk."""
         return await self._noted(lambda: asyncio.wrap_future(self._grouped(work)))
+
+    async def forget(self, now: float) -> int:
+        """One step of :func:`tocsin.store.retention.forget`: how many rows were deleted."""
+        return await self._noted(lambda: asyncio.to_thread(forget, self._there(), now))
 
     def _there(self) -> Store:
         if self._store is None:

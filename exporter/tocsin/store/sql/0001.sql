@@ -61,6 +61,7 @@ CREATE TABLE actions (
   CHECK (state <> 'running' OR lease_owner IS NOT NULL)
 );
 CREATE INDEX actions_unfinished ON actions (state, updated_at) WHERE state IN ('held', 'intent', 'running', 'unknown');
+CREATE INDEX actions_unverified ON actions (ended_at) WHERE state = 'ok' AND ended_at = updated_at;
 CREATE INDEX actions_resource ON actions (service, resource, operation, created_at);
 
 CREATE TABLE resources (
