@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup tools test lint matrix bench demo generate lock clean
+.PHONY: help setup tools test lint matrix proof bench demo generate lock clean
 
 BIN := .venv/bin
 # Further arguments: make test PYTEST_ARGS='-k breach', make demo DEMO_ARGS=--once, make lock LOCK_ARGS=--upgrade
@@ -44,6 +44,9 @@ lint: setup tools ## Check style, types, layers, committed rules, and that the t
 
 matrix: setup tools ## Run unit tests on other Pythons, end-to-end tests on the newest Prometheus and Alertmanager
 	@MAKE="$(MAKE)" tests/tools/matrix.sh $(PARALLEL) $(PYTEST_ARGS)
+
+proof: setup tools ## Kill, stop, cut and fill up Tocsin 5,000 times on each store, and count what it did (hours)
+	@TOCSIN_PROOF=proof $(BIN)/python -m pytest $(PARALLEL) -rP tests/proof $(PYTEST_ARGS)
 
 bench: setup tools ## Run the benchmarks against their peers
 	@$(BIN)/python bench/run.py

@@ -1,10 +1,14 @@
 """What the tests of messages share: groups of alerts as the rules make them, and a hostile one."""
 
+import html
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 EXTERNAL = "https://alertmanager.example.com"
+TOCSIN = "https://tocsin.example.com/tocsin"
 START = "2026-01-05T10:00:00Z"
 WIKI = "https://wiki.example.com/"
 BOARD = "https://grafana.example.com/d/"
@@ -168,3 +172,22 @@ CASES: dict[str, Case] = {
         },
     ),
 }
+
+#: How a link to acknowledge looks in each medium, by the end of its golden file.
+_ACKNOWLEDGE = {
+    "slack.json": r"<([^|>]*)\|Acknowledge>",
+    "teams.json": r"\[Acknowledge\]\(([^)]*)\)",
+    "jira-2.json": r"\[Acknowledge\|([^\]]*)\]",
+    "jira-3.json": r'"href": "([^"]*)"\}, "type": "link"\}\], "text": "Acknowledge"',
+    "pagerduty.json": r'"href": "([^"]*)", "text": "Acknowledge"',
+    "txt": r"(?m)^Acknowledge: (\S*)$",
+    "html": r'<a class="link" href="([^"]*)">Acknowledge</a>',
+}
+
+
+def acknowledge(end: str, text: str) -> list[str]:
+    """The addresses behind the links to acknowledge of a message, as whoever reads it opens them."""
+    if end.endswith(".json"):
+        text = json.dumps(json.loads(text), ensure_ascii=False, sort_keys=True)
+    found = re.findall(_ACKNOWLEDGE[end], text)
+    return [html.unescape(url) if end in ("slack.json", "html") else url for url in found]

@@ -11,6 +11,8 @@ TESTDATA = Path(__file__).parent / "testdata" / "config"
 
 STORE = "expected sqlite:////var/lib/tocsin/tocsin.db (four slashes), or postgresql://USER@HOST/DATABASE"
 
+PAGES = "expected a name and a path of letters, digits and -._~/ such as https://ops.example.com/tocsin"
+
 #: bad-NAME.yml: (line:column, path, message).
 FAULTS = {
     "above-bound": ("3:20", "source.limits.points", "found the number 12000, expected at most 11000"),
@@ -164,10 +166,21 @@ FAULTS = {
         "3:17",
         "closed_routes[0]",
         (
-            "found '/metric', expected '/metrics' (or another of /, /metrics, /config, /api/v1/explain, "
-            "/api/alerts/active, /api/alerts/history, /learning/kill-switch/status, /-/healthy, /-/ready, /-/reload)"
+            "found '/metric', expected '/metrics' (or another of /, /metrics, /config, /alerts, /alerts.js, "
+            "/api/v1/explain, /api/alerts/active, /api/alerts/history, /learning/kill-switch/status, /-/healthy, "
+            "/-/ready, /-/reload)"
         ),
     ),
+    "external-url-password": (
+        "3:15",
+        "external_url",
+        (
+            "found no address that can be called, expected an address such as https://ops.example.com/path, without "
+            "user, password and #"
+        ),
+    ),
+    "external-url-query": ("3:15", "external_url", f"found 'https://ops.example.com/tocsin?a=b', {PAGES}"),
+    "external-url-quote": ("3:15", "external_url", f"found 'https://ops.example.com/a\"b', {PAGES}"),
     "quoted-number": ("3:13", "max_series", "found '10', expected a whole number"),
     "recursive-alias": ("3:26", "(file)", "found the alias *all inside &all, expected no recursion"),
     "second-document": ("3:1", "(file)", "found a second document, expected one document in a file"),

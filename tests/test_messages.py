@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from alertmanagers import RECEIVERS, accepted, shop, site, version
+from alertmanagers import HOOK, RECEIVERS, accepted, shop, site, version
 from generated import service
-from messages import CASES, EVIL, EXTERNAL, Case
-from tocsin.config.models import Service
+from messages import CASES, EVIL, EXTERNAL, TOCSIN, Case, acknowledge
 from tocsin.generate import templates
 from tocsin.generate.alertmanager import build, messages
 from tocsin.generate.alertmanager.matchers import equal
@@ -41,8 +40,8 @@ KNOWN = {
 }
 KNOWN |= {"urlquery"}
 WORDS = {"define", "else", "end", "if", "range", "template", "with"}
-LINK = r"Runbook|Dashboard|Logs|Traces|Silence|Alertmanager"
-OURS = ("https://wiki.example.com/", "https://kibana.example.com/", f"{EXTERNAL}/#/")
+LINK = r"Runbook|Dashboard|Logs|Traces|Acknowledge|Silence|Alertmanager"
+OURS = ("https://wiki.example.com/", "https://kibana.example.com/", f"{TOCSIN}/alerts?", f"{EXTERNAL}/#/")
 
 
 def golden(case: str, end: str) -> str:
@@ -67,10 +66,10 @@ def alerts(case: Case) -> dict[str, Any]:
     }
 
 
-def rendered(folder: Path, name: str, data: dict[str, Any], *, services: tuple[Service, ...] = ()) -> str:
+def rendered(folder: Path, name: str, data: dict[str, Any], *, text: str = TEXT) -> str:
     """What a template makes of a group, by amtool."""
     file, given = folder / "tocsin.tmpl", folder / "data.json"
-    file.write_text(messages.file(services, "0", "0") if services else TEXT, encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
     given.write_text(json.dumps(data))
     asked = [require("amtool"), "template", "render", f"--template.glob={file}", f"--template.data={given}"]
     done = subprocess.run(
@@ -207,26 +206,84 @@ def test_a_silence_has_the_groups_labels_whatever_is_in_them() -> None:
     assert "Silence" not in golden("resolved", "txt")
 
 
+@pytest.mark.parametrize("case", list(CASES))
+def test_a_message_links_to_the_page_that_shows_its_alerts_while_they_fire(case: str) -> None:
+    labels = CASES[case].labels
+    keys = {"alertname": "alertname", "service": "tocsin_service", "signal": "signal", "resource": "resource"}
+    wanted = {key: [labels[label]] for key, label in keys.items() if label in labels}
+    for file in sorted(GOLDEN.glob(f"{case}.*")):
+        found = acknowledge(file.name.removeprefix(f"{case}."), file.read_text(encoding="utf-8"))
+        assert len(found) == (not CASES[case].over), file.name
+        for url in found:
+            parts = urlsplit(url)
+            assert url.startswith(f"{TOCSIN}/alerts?")
+            assert (parse_qs(parts.query), parts.fragment) == (wanted, ""), file.name
+
+
+LINKED = messages.file([], "0", "0", TOCSIN)
+
+
+def linked(folder: Path, labels: dict[str, str], text: str = LINKED) -> str:
+    data = alerts(Case({"tocsin_service": "shop", **labels}, {}))
+    return rendered(folder, "tocsin.acknowledge", data, text=text)
+
+
+def test_a_level_that_names_the_alert_which_it_follows_links_to_that_one(tmp_path: Path) -> None:
+    level = {"alertname": "ShopEscalationTopLead", "escalation": "top", "receiver": "lead", "resource": "a b+c"}
+    query = "service=shop&resource=a%20b%2Bc"
+    assert linked(tmp_path, level) == f"{TOCSIN}/alerts?alertname=ShopEscalationTopLead&{query}"
+    level["escalated_alert"] = "ShopDown"
+    assert linked(tmp_path, level) == f"{TOCSIN}/alerts?alertname=ShopDown&{query}"
+
+
+def test_alerts_of_which_tocsin_is_not_told_have_no_link_to_acknowledge(tmp_path: Path) -> None:
+    assert linked(tmp_path, {"alertname": "TocsinDown"}) == ""
+    assert linked(tmp_path, {"alertname": "TocsinDowner"}) != ""
+    assert linked(tmp_path, {"alertname": "ShopDown"}, text=messages.file([], "0", "0")) == ""
+    for name in ("plain", "slack", "teams", "jira", "document", "html"):
+        data = alerts(Case({"alertname": "TocsinDown", "tocsin_service": "shop"}, {}))
+        assert "Acknowledge" not in rendered(tmp_path, f"tocsin.{name}.links", data, text=LINKED)
+
+
+def test_messages_link_to_tocsin_where_people_reach_it_and_it_hears_of_what_they_hear() -> None:
+    there, hook = "https://ops.example.com/tocsin", {"webhook": HOOK}
+    assert site(shop(), external_url=f"{there}/", alertmanager=hook).pages == there
+    assert site(shop(), alertmanager=hook).pages is None
+    assert site(shop(), external_url=there).pages is None
+    for given, last in (
+        (hook, ["Acknowledge", "Silence", "Alertmanager"]),
+        ({}, ["Traces", "Silence", "Alertmanager"]),
+    ):
+        receivers = build.parts(site(shop(), external_url=there, alertmanager=given)).receivers
+        found = [one for receiver in receivers for one in receiver.get("pagerduty_configs", [])]
+        assert found
+        assert all([link["text"] for link in one["links"]][-3:] == last for one in found)
+
+
 def test_what_is_hostile_stays_text_in_slack() -> None:
     found = json.loads(golden("hostile", "slack.json"))
     assert EVIL[:5] == "x<!ch"
     assert "x&lt;!channel&gt;" in found["text"]
     for key in ("title", "text", "fallback"):
-        rest = re.sub(rf"<https://(?:wiki|kibana|alertmanager)\.example\.com/[^<>|\s]*\|(?:{LINK})>", "", found[key])
+        rest = re.sub(
+            rf"<https://(?:wiki|kibana|alertmanager|tocsin)\.example\.com/[^<>|\s]*\|(?:{LINK})>", "", found[key]
+        )
         assert not re.search(r"[<>`*~]|://|(?i:www\.)|@\w|&(?!amp;|lt;|gt;)", rest), key
     assert len(found["title"].replace("\u2060", "")) < 120
 
 
 def test_what_is_hostile_stays_text_in_teams() -> None:
     for text in json.loads(golden("hostile", "teams.json")):
-        rest = re.sub(rf"\[(?:{LINK})\]\(https://(?:wiki|kibana|alertmanager)\.example\.com/[^\s()<>]*\)", "", text)
+        rest = re.sub(
+            rf"\[(?:{LINK})\]\(https://(?:wiki|kibana|alertmanager|tocsin)\.example\.com/[^\s()<>]*\)", "", text
+        )
         assert not re.search(r"\][(\[:]|<\w|://|(?i:www\.)|@\w|[`*~]|\\[^\u2060]|&\w", rest), rest
 
 
 def test_what_is_hostile_stays_text_in_jiras_markup() -> None:
     found = json.loads(golden("hostile", "jira-2.json"))
     rest = re.sub(
-        rf"\[(?:{LINK})\|https://(?:wiki|kibana|alertmanager)\.example\.com/[^\s|\[\]{{}}!]*\]",
+        rf"\[(?:{LINK})\|https://(?:wiki|kibana|alertmanager|tocsin)\.example\.com/[^\s|\[\]{{}}!]*\]",
         "",
         found["description"],
     )
@@ -260,7 +317,7 @@ def test_what_is_hostile_stays_text_in_mail() -> None:
     head, _, body = golden("hostile", "txt").partition("\n\n")
     assert "\n" not in head
     rest = re.sub(
-        rf"^(?:{LINK}): https://(?:wiki|kibana|alertmanager)\.example\.com/\S*$", "", body, flags=re.MULTILINE
+        rf"^(?:{LINK}): https://(?:wiki|kibana|alertmanager|tocsin)\.example\.com/\S*$", "", body, flags=re.MULTILINE
     )
     assert not re.search(r"://|(?i:www\.|mailto:)|\u202e", rest)
 
@@ -298,7 +355,7 @@ def test_pagerduty_reads_no_detail_as_anything_but_text() -> None:
     assert all(isinstance(value, str) for value in details.values())
     assert EXTERNAL not in json.dumps(details)
     assert "://" not in json.dumps(found["payload"])
-    assert [link["text"] for link in found["links"]] == ["Runbook", "Logs", "Silence", "Alertmanager"]
+    assert [link["text"] for link in found["links"]] == ["Runbook", "Logs", "Acknowledge", "Silence", "Alertmanager"]
     assert all(link["href"].startswith(OURS) for link in found["links"])
 
 

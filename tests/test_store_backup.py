@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ def test_a_backup_is_of_one_moment_while_others_write(somewhere: Place, tmp_path
             thread.join()
     heads = []
     for file in files:
-        with sqlite3.connect(file) as connection:
+        with closing(sqlite3.connect(file)) as connection, connection:
             (head,) = connection.execute("SELECT seq FROM chain_head").fetchone()
             assert connection.execute("SELECT max(seq), count(*) FROM audit").fetchone() == (head, head)
             heads.append(head)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -263,7 +264,7 @@ def test_a_flip_that_others_hold_up_is_none() -> None:
     found: list[int] = []
 
     async def talk(client: Client) -> None:
-        with sqlite3.connect(site.file) as other:
+        with closing(sqlite3.connect(site.file)) as other, other:
             other.execute("BEGIN IMMEDIATE")
             async with client.post(ENABLE, headers=bearer("emergency")) as response:
                 found.append(response.status)

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 from running import get, until
 
-from alertmanagers import site, version
+from alertmanagers import HOOK, site, version
 from generated import service
-from messages import CASES, EXTERNAL
+from messages import CASES, EXTERNAL, TOCSIN, Case, acknowledge
 from sinks import mailbox, posts
+from site_client import WEBHOOK, Site, bearer, caller, notification
 from tocsin.config.models import Receiver
 from tocsin.generate import render
 from tocsin.generate.alertmanager import channels, messages
@@ -32,6 +33,14 @@ pytestmark = pytest.mark.e2e
 Taken = list[tuple[str, dict[str, Any]]]
 
 GOLDEN = Path(__file__).parent.parent / "testdata" / "messages"
+ODD = (
+    "piano",
+    "a b + c/d?e=f;g",
+    "100%25 %41",
+    "\"q\" 'r' <s> \\t `u` (v) [w] {x} |y| !z",
+    "a&b=c#d&amp;e",
+    "größe 音 \U0001f3b9\u2028",
+)
 TIMING = {"group_wait": "1s", "group_interval": "1s", "repeat_interval": "1h"}
 SERVICES = (service("amas", severity="P0-P3"), service("melody-meter"), service("maestro", severity="page-ticket"))
 ENDED = re.compile(r"until \d{4}-\d\d-\d\d \d\d:\d\d UTC")
@@ -43,7 +52,7 @@ def receiver(folder: Path, url: str, smarthost: str) -> dict[str, Any]:
         (folder / name).write_text(text)
     age = "0.28" if version() >= (0, 28) else "0.25"
     smtp = {"smarthost": smarthost, "from": "tocsin@example.com", "require_tls": False}
-    there = site(*SERVICES, version=age, smtp=smtp)
+    there = site(*SERVICES, version=age, smtp=smtp, external_url=TOCSIN, alertmanager={"webhook": HOOK})
     jira = {"project": "OPS", "token_file": str(folder / "token"), "resolve_transition": "Done"}
     given: list[dict[str, Any]] = [
         {"pagerduty": {"routing_key_file": str(folder / "key")}},
@@ -67,7 +76,7 @@ def running(folder: Path) -> Iterator[tuple[str, Taken, list[EmailMessage]]]:
     """Alertmanager with the generated templates and every channel; its URL, and what was sent."""
     with posts() as (url, heard), mailbox() as (smarthost, mails):
         (folder / "templates").mkdir()
-        (folder / messages.FILE).write_text(messages.file(SERVICES, "0", "0"), encoding="utf-8")
+        (folder / messages.FILE).write_text(messages.file(SERVICES, "0", "0", TOCSIN), encoding="utf-8")
         config: dict[str, Any] = {
             "global": {"pagerduty_url": f"{url}/pagerduty"},
             "templates": [messages.GLOB],
@@ -82,10 +91,10 @@ def running(folder: Path) -> Iterator[tuple[str, Taken, list[EmailMessage]]]:
             yield server.url, heard, mails
 
 
-def post(url: str, name: str, *, over: bool) -> None:
+def post(url: str, case: Case, *, over: bool) -> None:
     now = datetime.now(UTC)
     ends = now - timedelta(seconds=1) if over else now + timedelta(hours=1)
-    body = json.dumps(CASES[name].alerts(ends.isoformat())).encode()
+    body = json.dumps(case.alerts(ends.isoformat())).encode()
     status, said = get(f"{url}/api/v2/alerts", "POST", body, Content_Type="application/json")
     assert status == 200, said
 
@@ -121,8 +130,8 @@ def _pagerduty(body: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _is(case: str, text: str) -> bool:
-    return f"alertname%3d%22{CASES[case].labels['alertname']}%22".lower() in text.lower()
+def _is(case: Case, text: str) -> bool:
+    return f"alertname%3d%22{case.labels['alertname']}%22".lower() in text.lower()
 
 
 @cache
@@ -131,12 +140,12 @@ def _ends() -> list[str]:
     return ["slack.json", "pagerduty.json", "txt", "html", *new]
 
 
-def sent(case: str, heard: Taken, mails: list[EmailMessage]) -> dict[str, str] | None:
+def sent(case: Case, heard: Taken, mails: list[EmailMessage]) -> dict[str, str] | None:
     """The last message about a case by the end of its file; None while one is missing."""
     found: dict[str, str] = {}
     for _, end, what in parts(heard, mails):
         text = what if isinstance(what, str) else json.dumps(what, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-        if _is(case, text) and ("until " in text or not CASES[case].over):
+        if _is(case, text) and ("until " in text or not case.over):
             found[end] = ENDED.sub("until TIME", text)
     return found if sorted(found) == sorted(_ends()) else None
 
@@ -144,16 +153,18 @@ def sent(case: str, heard: Taken, mails: list[EmailMessage]) -> dict[str, str] |
 def all_sent(url: str, heard: Taken, mails: list[EmailMessage]) -> dict[str, dict[str, str]]:
     """Fire every case, end those that end, and collect what was sent, by case and end of file."""
 
-    def fired(case: str) -> bool:
+    def fired(case: Case) -> bool:
         return any(_is(case, text) for text in _texts(heard, mails))
 
-    for name in CASES:
-        post(url, name, over=False)
+    for case in CASES.values():
+        post(url, case, over=False)
     for name, case in CASES.items():
         if case.over:
-            until(partial(fired, name), f"{name} has fired")
-            post(url, name, over=True)
-    return {name: until(partial(sent, name, heard, mails), f"{name} was sent everywhere") for name in CASES}
+            until(partial(fired, case), f"{name} has fired")
+            post(url, case, over=True)
+    return {
+        name: until(partial(sent, case, heard, mails), f"{name} was sent everywhere") for name, case in CASES.items()
+    }
 
 
 def test_every_message_is_what_its_golden_file_says(tmp_path: Path) -> None:
@@ -170,3 +181,28 @@ def test_every_message_is_what_its_golden_file_says(tmp_path: Path) -> None:
 def _texts(heard: Taken, mails: list[EmailMessage]) -> Iterator[str]:
     for _, _, what in parts(heard, mails):
         yield what if isinstance(what, str) else json.dumps(what)
+
+
+def test_the_link_to_acknowledge_opens_the_page_of_that_alert_in_every_medium(tmp_path: Path) -> None:
+    tier = CASES["tier"]
+    cases = [
+        Case({**tier.labels, "alertname": f"Odd{i}", "resource": resource}, tier.annotations)
+        for i, resource in enumerate(ODD)
+    ]
+    with running(tmp_path) as (url, heard, mails):
+        for case in cases:
+            post(url, case, over=False)
+        found = [until(partial(sent, case, heard, mails), "it was sent everywhere") for case in cases]
+    page = Site(None, caller(), prefix="/tocsin")
+    now = datetime.now(UTC)
+    told = [alert for case in cases for alert in case.alerts(now.isoformat())]
+    # Beside each one that is like it but for one label.
+    told += [{**alert, "labels": {**alert["labels"], "signal": "other"}} for alert in told]
+    body = notification(*({**alert, "status": "firing"} for alert in told))
+    assert page.ask("POST", f"/tocsin{WEBHOOK}", json=body, headers=bearer())[0] == 200
+    for case, by_end in zip(cases, found, strict=True):
+        for end, text in by_end.items():
+            (link,) = acknowledge(end, text)
+            status, _, shown = page.ask("GET", link.removeprefix(TOCSIN.removesuffix("/tocsin")))
+            names = re.findall(r"<strong>(Odd\d)</strong>\s*<div class=\"dim\">([^<]*)<", shown)
+            assert (status, names) == (200, [(case.labels["alertname"], "melody-meter, utilization, 4")]), (end, link)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The unit tests on every other Python there is, but for those that ask promtool, whose answer is the same; then the
-# end-to-end tests and the committed rules with the newest Prometheus and Alertmanager. Further arguments go to pytest.
+# end-to-end tests and the committed rules with the newest Prometheus and Alertmanager; before these, more of what proves
+# that Tocsin acts at most once (tests/proof). Further arguments go to pytest.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -13,6 +14,9 @@ tests/tools/pythons.sh | while read -r minor python; do
   echo "matrix: unit tests on Python $minor"
   WITHOUT_SERVERS=true ".venv-$minor/bin/python" -m pytest -m 'not e2e' "$@" </dev/null
 done
+
+echo "matrix: ten times as many kills as in the tests"
+TOCSIN_PROOF=matrix .venv/bin/python -m pytest -rP tests/proof "$@"
 
 newest=$(tests/tools/newest.sh)
 [ -n "$newest" ] || exit 0

@@ -94,7 +94,8 @@ def made(config: Config) -> Made:
 
 
 def _messages(config: Config) -> str:
-    return messages.file(config.services, __version__, config.hash)
+    pages = Site(config.process, config.services).pages
+    return messages.file(config.services, __version__, config.hash, pages)
 
 
 def _object(site: Site, config: Config) -> dict[str, str]:

@@ -22,6 +22,9 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 #: A list that lets everything through is none.
 _WIDEST = {4: 8, 6: 16}
 
+_PAGE = re.compile(r"https?://[A-Za-z0-9._~:/-]+")
+_EXAMPLE = "https://ops.example.com/tocsin"
+
 _EXPECTED_URL = "expected an address such as https://ops.example.com/path, without user, password and #"
 _EXPECTED_HOST = (
     "expected a name in lower case, an address or a network: ops.example.com:8443, [fd00::1]:80, 10.0.0.0/8"
@@ -119,5 +122,15 @@ def _port(text: str) -> int:
     return port if port <= 65535 else 0
 
 
+def _page(text: str) -> None:
+    """A URL to which paths are added, and which is put into messages: no sign in it means anything there."""
+    parse_url(text)
+    if _PAGE.fullmatch(text) is None:
+        raise ValueError(
+            f"found {describe(text)}, expected a name and a path of letters, digits and -._~/ such as {_EXAMPLE}"
+        )
+
+
 HttpUrl = Annotated[str, checked(parse_url)]
+PageUrl = Annotated[str, checked(_page)]
 AllowedHost = Annotated[str, checked(parse_host_entry)]

@@ -17,6 +17,7 @@ from tocsin.config.base import (
     TokenHash,
     Version,
 )
+from tocsin.config.hosts import PageUrl
 from tocsin.config.receivers import Receiver
 from tocsin.config.remediation import Guard
 from tocsin.config.store_url import DEFAULT, StoreUrl
@@ -158,6 +159,8 @@ OpenRoute = Literal[
     "/",
     "/metrics",
     "/config",
+    "/alerts",
+    "/alerts.js",
     "/api/v1/explain",
     "/api/alerts/active",
     "/api/alerts/history",
@@ -225,5 +228,7 @@ class ProcessModel(Model):
     """Callers that may use what is not open to everybody."""
     guard: Guard = Guard()
     """Limits of all operations."""
+    external_url: PageUrl | None = None
+    """Where people reach Tocsin, as in `--web.external-url`; with `alertmanager.webhook` messages link to `/alerts`."""
     closed_routes: tuple[OpenRoute, ...] = ()
     """Paths that ask for a principal with the scope `read`, `/-/reload` with `admin`, instead of being open to all."""

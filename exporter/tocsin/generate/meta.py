@@ -159,7 +159,8 @@ def clashes(services: Sequence[Service]) -> list[tuple[str, str]]:
         by = signal.by or ()
         found |= {exported_name(label, alone=len(by) == 1): level for label in by}
     for family in (*names.FAMILIES.values(), *names.SLO_FAMILIES.values(), *names.OWN.values()):
-        for label in family.labels:
+        # What is named as a runbook has it may be somebody else's too.
+        for label in family.labels if family.prefix == names.PREFIX else ():
             found.setdefault(label, family.name)
     return list(found.items())
 

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -44,6 +44,7 @@ class StoreHandle:
         self._writer: Writer | None = None
         self._why: StoreError = StoreLost("the store is being opened")
         self._opening: asyncio.Task[None] | None = None
+        self._busy: set[asyncio.Future[Any]] = set()
 
     async def start(self) -> None:
         """Try to open the store once, and go on trying in the background while that fails."""
@@ -57,6 +58,9 @@ class StoreHandle:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
+        # A connection that is given back after the pool was closed is never closed.
+        if self._busy:
+            await asyncio.wait(self._busy)
         if self._writer is not None:
             await asyncio.to_thread(self._writer.close)
         if self._store is not None:
@@ -76,7 +80,7 @@ class StoreHandle:
             with store.read() as connection:
                 return work(connection)
 
-        return await self._noted(lambda: asyncio.to_thread(run, self._there()))
+        return await self._noted(lambda: self._threaded(lambda: run(self._there())))
 
     async def write(self, work: Callable[[Connection], T], name: str = "other") -> T:
         """Do `work` in a transaction of its own, which is on the disk when this returns; `name` is for the probe."""
@@ -88,7 +92,7 @@ class StoreHandle:
             self.probe(f"{name}: committed")
             return found
 
-        return await self._noted(lambda: asyncio.to_thread(run, self._there()))
+        return await self._noted(lambda: self._threaded(lambda: run(self._there())))
 
     async def group(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in a transaction with others that come now (Writer.submit): many writers, one wait for the disk."""
@@ -96,7 +100,19 @@ class StoreHandle:
 
     async def forget(self, now: float) -> int:
         """One step of :func:`tocsin.store.retention.forget`: how many rows were deleted."""
-        return await self._noted(lambda: asyncio.to_thread(forget, self._there(), now))
+        return await self._noted(lambda: self._threaded(lambda: forget(self._there(), now)))
+
+    async def _threaded(self, run: Callable[[], T]) -> T:
+        """Run it in a thread. Who waits for it may be cancelled; the thread goes on, and :meth:`stop` waits for it."""
+        access = asyncio.ensure_future(asyncio.to_thread(run))
+        self._busy.add(access)
+        access.add_done_callback(self._over)
+        return await asyncio.shield(access)
+
+    def _over(self, access: asyncio.Future[Any]) -> None:
+        self._busy.discard(access)
+        if not access.cancelled() and access.exception() is not None:
+            log.debug("an access to the store failed", why=str(access.exception()))
 
     def _there(self) -> Store:
         if self._store is None:

@@ -5,23 +5,22 @@ import contextlib
 import gzip
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from importlib.resources import files
 
-import jinja2
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from tocsin import __version__
-from tocsin.core.explain import explain, instant, show
+from tocsin.core.explain import explain, instant
 from tocsin.core.explain_slo import explain as explain_slo
 from tocsin.core.snapshot import Missed, Sight, SignalView, Snapshot
 from tocsin.metrics import OPENMETRICS, TEXT
 from tocsin.respond.intake import Malformed
 from tocsin.store import StoreError
-from tocsin.web import admin, alerts
+from tocsin.web import admin, alerts, open_alerts
 from tocsin.web.auth import authorize
 from tocsin.web.negotiate import wants_openmetrics
+from tocsin.web.pages import page
 from tocsin.web.program import PRINCIPAL, PROGRAM, Program, Route, answer
 from tocsin.web.security import basic_auth
 
@@ -50,17 +49,6 @@ _REASONS = {
 }
 #: In Accept-Encoding: gzip, unless it is given the weight 0.
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
-
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.FunctionLoader(lambda name: files("tocsin.web").joinpath("templates", name).read_text("utf-8")),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters["show"] = show
-_TEMPLATES.filters["instant"] = instant
 
 
 def create_app(
@@ -198,7 +186,8 @@ async def _config(request: web.Request) -> web.Response:
 async def _index(request: web.Request) -> web.Response:
     program = request.app[PROGRAM]
     snapshot = program.snapshot()
-    text = _TEMPLATES.get_template("index.html").render(
+    return page(
+        "index.html",
         version=__version__,
         snapshot=snapshot,
         worst=[(explain(view, column), view.unit) for view, column in snapshot.worst(_WORST)],
@@ -210,7 +199,6 @@ async def _index(request: web.Request) -> web.Response:
         signals=len(snapshot.signals) + sum(not missed.graded for missed in snapshot.missed),
         prefix=request.path.rstrip("/"),
     )
-    return web.Response(text=text, content_type="text/html")
 
 
 def _unseen(snapshot: Snapshot) -> Iterator[tuple[str, str, str, str]]:
@@ -276,5 +264,6 @@ ROUTES = (
     Route("GET", "/api/v1/explain", _explain, "read"),
     Route("POST", WEBHOOK, _webhook, "webhook", open=False),
     *alerts.ROUTES,
+    *open_alerts.ROUTES,
     *admin.ROUTES,
 )

@@ -1,19 +1,23 @@
 """Who may call what: the routes ask the guard here, before anything of the body is read."""
 
 import asyncio
+from collections.abc import Sequence
 
 import orjson
 from aiohttp import web
 
 from tocsin.guard.caller import RETRY, Head, Principal, Reason, Refusal
-from tocsin.guard.principals import Principals
+from tocsin.guard.principals import ADMIN_KEY, Principals
 from tocsin.telemetry import Telemetry
 
 #: Largest body of a signed request: it is read before it is known whether the signature is right.
 MAX_SIGNED = 2**20
 #: Seconds in which it has to arrive.
 _PATIENCE = 10
-_ASK = {"WWW-Authenticate": 'Bearer, Basic realm="tocsin"'}
+#: A line for each: Chromium reads the first word of a line alone.
+_ASK = ('Basic realm="tocsin"', "Bearer")
+#: For a request with `x-admin-key`: a browser asks its user for a password before a page's script has the answer.
+_ASK_A_SCRIPT = ("Bearer",)
 _REFUSED: dict[Reason, type[web.HTTPError]] = {
     **dict.fromkeys(Reason, web.HTTPUnauthorized),
     **dict.fromkeys(RETRY, web.HTTPServiceUnavailable),
@@ -52,13 +56,13 @@ async def authorize(
     if isinstance(found, Principal):
         return found
     telemetry.count("refusals_total", found.reason)
-    raise _refused(found)
+    raise _refused(found, _ASK_A_SCRIPT if ADMIN_KEY in request.headers else _ASK)
 
 
-def _refused(refusal: Refusal) -> web.HTTPError:
+def _refused(refusal: Refusal, ask: Sequence[str]) -> web.HTTPError:
     kind = _REFUSED[refusal.reason]
     return kind(
         text=orjson.dumps({"error": refusal.reason, "message": refusal.message}).decode() + "\n",
         content_type="application/json",
-        headers=_ASK if kind is web.HTTPUnauthorized else None,
+        headers=[("WWW-Authenticate", way) for way in ask] if kind is web.HTTPUnauthorized else None,
     )

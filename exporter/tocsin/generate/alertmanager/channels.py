@@ -15,13 +15,15 @@ from tocsin.generate.alertmanager import severity
 from tocsin.generate.alertmanager.site import Site
 from tocsin.generate.templates import inert
 
+_ALERTMANAGER = '{{ template "tocsin.alertmanager" . }}'
 _LINKS = {
     "Runbook": '{{ template "tocsin.url" .CommonAnnotations.runbook_url }}',
     "Dashboard": '{{ template "tocsin.url" .CommonAnnotations.dashboard_url }}',
     "Logs": '{{ template "tocsin.url" .CommonAnnotations.logs_url }}',
     "Traces": '{{ template "tocsin.url" .CommonAnnotations.traces_url }}',
+    "Acknowledge": '{{ template "tocsin.acknowledge" . }}',
     "Silence": '{{ if .Alerts.Firing }}{{ template "tocsin.silence" . }}{{ end }}',
-    "Alertmanager": '{{ template "tocsin.alertmanager" . }}',
+    "Alertmanager": _ALERTMANAGER,
 }
 _DETAIL = '{{{{ template "tocsin.pagerduty.detail" .CommonLabels.{} }}}}'
 _DETAILS = {
@@ -63,18 +65,19 @@ class Context(NamedTuple):
 
 
 def _pagerduty(model: PagerDuty, context: Context) -> Made:
+    links = {text: href for text, href in _LINKS.items() if text != "Acknowledge" or context.site.pages is not None}
     found = {
         # Without it an incident would stay open for ever.
         "send_resolved": True,
         "routing_key_file": model.routing_key_file,
         "severity": severity.template(context.site.services),
-        "client_url": _LINKS["Alertmanager"],
+        "client_url": _ALERTMANAGER,
         "description": '{{ template "tocsin.pagerduty.summary" . }}',
         "class": "{{ .CommonLabels.alertname }}",
         "component": '{{ template "tocsin.plain.text" .CommonLabels.resource }}',
         "group": "{{ .CommonLabels.tocsin_service }}",
         "details": _DETAILS,
-        "links": [{"href": href, "text": text} for text, href in _LINKS.items()],
+        "links": [{"href": href, "text": text} for text, href in links.items()],
     }
     return [("pagerduty_configs", found)]
 
@@ -85,7 +88,7 @@ def _slack(model: Slack, context: Context) -> Made:
         "api_url_file": model.api_url_file,
         **({} if model.channel is None else {"channel": inert(model.channel)}),
         "title": '{{ template "tocsin.slack.title" . }}',
-        "title_link": _LINKS["Alertmanager"],
+        "title_link": _ALERTMANAGER,
         "text": '{{ template "tocsin.slack.body" . }}',
         # What a telephone shows.
         "fallback": '{{ template "tocsin.slack.fallback" . }}',

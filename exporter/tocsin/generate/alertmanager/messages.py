@@ -60,13 +60,13 @@ _PIPELINES = {
 }
 
 
-def file(services: Sequence[Service], version: str, config_hash: str) -> str:
-    """The whole file."""
+def file(services: Sequence[Service], version: str, config_hash: str, pages: str | None = None) -> str:
+    """The whole file. `pages` is where Tocsin's pages are, as people reach them; without it nothing links there."""
     head = (
         f"{MARK} {version} from the configuration sha256:{config_hash}.\n"
         "# Do not edit: change the configuration and generate it again.\n"
     )
-    known = {**_PIPELINES, "words": _words(services)}
+    known = {**_PIPELINES, "words": _words(services), "acknowledge": _acknowledge(pages)}
     parts = [_part(name, known) for name in (*_MORE, *_MEDIA)]
     parts += [_part("common", {**known, "medium": medium}) for medium in _MEDIA]
     return head + "".join(parts)
@@ -75,6 +75,31 @@ def file(services: Sequence[Service], version: str, config_hash: str) -> str:
 def _part(name: str, known: dict[str, str]) -> str:
     text = (resources.files(__package__) / "message_templates" / f"{name}.tmpl").read_text(encoding="utf-8")
     return _PLACE.sub(lambda found: known[found[1]], text)
+
+
+def _acknowledge(pages: str | None) -> str:
+    """Set `$link` to the page that shows the open alerts of a group that fires, else to nothing.
+
+    Of a level of escalation these are the alerts that it has escalated, where it names them. The alerts about Tocsin
+    itself are not told to it. What a label says is query-escaped, so no medium sees a sign of it.
+    """
+    if pages is None:
+        return '{{- $link := "" -}}'
+    common, meta = ".CommonLabels", "|".join(names.META_ALERTS)
+    more = {"service": names.SERVICE, "signal": names.SIGNAL, "resource": names.RESOURCE}
+    lines = [
+        '$link := ""',
+        f'if and .Alerts.Firing (not (match "^(?:{meta})$" {common}.{names.ALERTNAME}))',
+        f"$name := {common}.{names.ALERTNAME}",
+        f"with {common}.{names.ESCALATED}",
+        "$name = .",
+        "end",
+        '$link = printf "alertname=%s" (urlquery $name)',
+    ]
+    for key, label in more.items():
+        lines += [f"with {common}.{label}", f'$link = printf "%s&{key}=%s" $link (urlquery .)', "end"]
+    lines += [f'$link = printf "%s/alerts?%s" "{pages}" (reReplaceAll "[+]" "%20" $link)', "end"]
+    return "\n".join(f"{{{{- {line} -}}}}" for line in lines)
 
 
 def _words(services: Sequence[Service]) -> str:

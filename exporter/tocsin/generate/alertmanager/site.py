@@ -46,6 +46,12 @@ class Site:
         """The oldest Alertmanager that has to load the files."""
         return tuple(int(part) for part in self.process.target.alertmanager.split("."))
 
+    @property
+    def pages(self) -> str | None:
+        """Where people reach Tocsin's pages, if what is sent to people is sent to Tocsin too: what they link to."""
+        url = self.process.external_url
+        return None if url is None or self.process.alertmanager.webhook is None else url.rstrip("/")
+
     def receiver(self, name: str) -> Receiver:
         """The receiver of this name."""
         return self.process.receivers[name]
