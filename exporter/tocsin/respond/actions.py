@@ -123,6 +123,9 @@ def end(
     None when somebody has given it up: it stays unknown, and that we came too late is in the audit.
     """
     row = _locked(connection, claimed.id, claimed.service, claimed.resource)
+    if (row.state, row.reason) == (outcome, reason or None):
+        # Written before: the answer to that commit was lost. Who gives an action up has a reason of his own.
+        return Ended(row.id, row.service, row.operation, row.resource, outcome, reason)
     if row.state != "running" or row.lease_owner != owner:
         late = {**detail, "outcome": outcome}
         append(connection, _record(row, "action.late", "unknown", reason, now, late))

@@ -152,6 +152,9 @@ class Responder:
         self._store.probe("decide: begun")
         decision = await self._store.write(lambda c: decide(c, request, self._clock()), "decide")
         self._note(request, decision)
+        if decision.state == "intent":
+            # At once: an intent that waits until all others are decided may be too old by then.
+            self.runner.begin(decision.action_id, plan)
 
     async def request(self, plan: Plan, row: Found) -> Request:
         """What is to be decided, with what others have to say about it."""
