@@ -8,14 +8,17 @@ cd "$(dirname "$0")/../.."
 version='import sys; print("%d.%d" % sys.version_info[:2])'
 main=$(.venv/bin/python -c "$version")
 
-tests/tools/pythons.sh | while read -r minor python; do
-  [ "$minor" != "$main" ] || continue
+# All of CI has 25 minutes: there the oldest other Python stands for those in between.
+others() { tests/tools/pythons.sh | awk -v main="$main" '$1 != main'; }
+wanted() { if [ "${CI:-}" = true ]; then others | sort -t . -k 2 -n | head -n 1; else others; fi; }
+
+wanted | while read -r minor python; do
   ${MAKE:-make} --no-print-directory ".venv-$minor/.stamp" PYTHON="$python" </dev/null
   echo "matrix: unit tests on Python $minor"
   WITHOUT_SERVERS=true ".venv-$minor/bin/python" -m pytest -m 'not e2e' --ignore tests/proof "$@" </dev/null
 done
 
-# All of CI has 25 minutes, and `make test` has killed twenty times by then.
+# Not in CI, for the same reason: `make test` has killed twenty times by then.
 if [ "${CI:-}" != true ]; then
   echo "matrix: ten times as many kills as in the tests"
   TOCSIN_PROOF=matrix .venv/bin/python -m pytest -rP tests/proof "$@"
