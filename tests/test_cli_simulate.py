@@ -125,7 +125,10 @@ def test_a_store_that_is_not_there_is_a_clear_message(tmp_path: Path) -> None:
     site(tmp_path)
     status, _, text = simulated(tmp_path)
     assert status == 1
-    assert text.startswith("FAILED: ")
+    assert text == (
+        f"FAILED: cannot open the store: {tmp_path}/tocsin.db: No such file or directory (cannot_open); "
+        "with --no-store an empty one is decided on\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,27 @@ class Cage:
         return str(path)
 
 
+def service(cage: Cage, world: str) -> dict[str, Any]:
+    """A service whose three operations have secrets of their own."""
+    good = {
+        "url": f"http://{world}/restart",
+        "token_file": cage.file(),
+        "headers": {"X-One": cage.text(), "X-Two": cage.text()},
+    }
+    refused = {"url": "http://127.0.0.1:1/x", "token_file": cage.file(), "headers": {"X-Three": cage.text()}}
+    pool = {"url": "postgresql://me@127.0.0.1:1/db", "password_file": cage.file(), "idle_longer_than": "10m"}
+    return {
+        "service": "shop",
+        "alerts": [{"name": name, "expr": "up > 1"} for name in ("Good", "Refused", "Pool")],
+        "resources": [{"id": "piano"}],
+        "remediation": [
+            {"when": "Good", "run": "http", "with": good, "dry_run": False},
+            {"when": "Refused", "run": "http", "with": refused, "dry_run": False, "cool_down": "0s"},
+            {"when": "Pool", "run": "postgres_pool_recycle", "with": pool, "dry_run": False},
+        ],
+    }
+
+
 def configured(folder: Path, world: str) -> tuple[Path, str]:
     """A process file with all canaries, and the token that delivers alerts, which is one of them."""
     cage = Cage(folder)
@@ -90,23 +111,7 @@ def configured(folder: Path, world: str) -> tuple[Path, str]:
     }
     (folder / "token").write_text(token)
     (folder / "admin").write_text(admin)
-    good = {
-        "url": f"http://{world}/restart",
-        "token_file": cage.file(),
-        "headers": {"X-One": cage.text(), "X-Two": cage.text()},
-    }
-    refused = {"url": "http://127.0.0.1:1/x", "token_file": cage.file(), "headers": {"X-Three": cage.text()}}
-    pool = {"url": "postgresql://me@127.0.0.1:1/db", "password_file": cage.file(), "idle_longer_than": "10m"}
-    shop = {
-        "service": "shop",
-        "alerts": [{"name": name, "expr": "up > 1"} for name in ("Good", "Refused", "Pool")],
-        "resources": [{"id": "piano"}],
-        "remediation": [
-            {"when": "Good", "run": "http", "with": good, "dry_run": False},
-            {"when": "Refused", "run": "http", "with": refused, "dry_run": False, "cool_down": "0s"},
-            {"when": "Pool", "run": "postgres_pool_recycle", "with": pool, "dry_run": False},
-        ],
-    }
+    shop = service(cage, world)
     # What is left is in files that are named wrongly, with other faults beside them.
     broken = {**whole, "store_password_file": cage.file(), "source": {**whole["source"], "urll": cage.text()}}
     (folder / "shop.yml").write_text(yaml.safe_dump(shop))

@@ -120,7 +120,11 @@ async def _confirmations(
 def _store(path: Path, now: float, *, stored: bool) -> Iterator[Store]:
     """The configured store as it is, or an empty one that goes away again."""
     if stored:
-        with open_store(path, now, migrate=False) as store:
+        try:
+            opened = open_store(path, now, migrate=False)
+        except Failed as error:
+            raise Failed(f"{error.message}; with --no-store an empty one is decided on") from None
+        with opened as store:
             yield store
         return
     with tempfile.TemporaryDirectory() as folder, Store.open(f"sqlite:///{folder}/tocsin.db", now=now) as store:

@@ -95,11 +95,16 @@ class Responder:
         await self.runner.stop()
 
     async def _forever(self, do: Callable[[], Coroutine[None, None, None]]) -> None:
+        said = ""
         while True:
             try:
                 await do()
+                said = ""
             except StoreError as error:
-                log.warning("no action is decided on: the store fails", reason=error.reason, why=str(error))
+                # Once for each cause: the counter of the store says how often.
+                if str(error) != said:
+                    log.warning("no action is decided on: the store fails", reason=error.reason, why=str(error))
+                said = str(error)
             except Exception:
                 # Whatever it is, the next look may go better; a responder that has ended would say nothing.
                 log.exception("the responder has a fault")
