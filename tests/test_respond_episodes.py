@@ -247,3 +247,11 @@ def test_any_order_of_alerts_and_expiries_gives_what_the_plain_model_gives(
         assert found == sorted(
             ((one.starts, one.ended, word[one.ended is None, one.guessed]) for one in model.all), key=repr
         )
+
+
+def test_an_end_is_remembered_for_a_day(store: Store) -> None:
+    take(store, 1000.0, alert())
+    take(store, 2000.0, alert(firing=False, ends=1900.0))
+    (row,) = stored(store)
+    # From when it was heard of.
+    assert (row["state"], row["tombstone_until"]) == ("resolved", 2000.0 + 24 * 3600)
