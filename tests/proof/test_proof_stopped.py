@@ -14,7 +14,8 @@ from world import World, outside
 
 def woken_late(folder: Path, where: Place, world: World, point: str) -> Site:
     """One alert, whose action is stopped at the point by one process, given up by another, and then woken."""
-    site = Site(folder, where, world, resources=1)
+    # What the sleeper has locked in a PostgreSQL may keep the other one waiting: the lease outlasts that.
+    site = Site(folder, where, world, resources=1, timeout="30s")
     first, second = ports(2)
     with site.serving(first, Fate(point, 1, signal.SIGSTOP)) as sleeper:
         load = Load(site, [first], 0, threads=1)
@@ -27,7 +28,7 @@ def woken_late(folder: Path, where: Place, world: World, point: str) -> Site:
                 # While the lease lasts the other one leaves it alone.
                 until(lambda: post(second, [alert(0, site.resources)]) == 200)
                 assert site.rows("SELECT state FROM actions") == [("running",)]
-                site.shared.ahead += 60
+                site.shared.ahead += 120
                 until(lambda: site.rows("SELECT state, reason FROM actions") == [("unknown", "interrupted")])
                 signalled(sleeper, signal.SIGCONT)
                 until(lambda: site.rows("SELECT count(*) FROM audit WHERE kind = 'action.late'") == [(1,)])
