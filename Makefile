@@ -5,10 +5,12 @@
 .PHONY: help setup tools test lint matrix proof bench demo generate lock clean
 
 BIN := .venv/bin
+# Hundreds of processes start here: each would compile all of Tocsin anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Further arguments: make test PYTEST_ARGS='-k breach', make demo DEMO_ARGS=--once, make lock LOCK_ARGS=--upgrade
 PYTEST_ARGS ?=
-# Many tests wait for a real server: two at a time take half as long, even on one core.
-PARALLEL := --numprocesses 2 --dist worksteal
+# Many tests wait for a real server: three at a time keep two cores busy.
+PARALLEL := --numprocesses 3 --dist worksteal
 DEMO_ARGS ?=
 LOCK_ARGS ?=
 
