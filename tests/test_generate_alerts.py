@@ -58,8 +58,8 @@ def test_several_labels_are_joined_in_their_order() -> None:
 
 def test_without_by_no_label_of_replicas_is_left_and_none_that_the_alert_sets() -> None:
     alert = only(shop(team="keys", thresholds={"cpu": {"expr": "cpu_ratio", "warning": 1}}))
-    ours = "alertname, alertstate, dimension, escalated_alert, escalation, page, receiver, severity, signal, slo, team"
-    dropped = f"job, replica, prometheus_replica, {ours}, tocsin_service"
+    ours = "alertname, alertstate, dimension, escalated_alert, escalation, page, receiver, remediation, severity"
+    dropped = f"job, replica, prometheus_replica, {ours}, signal, slo, team, tocsin_service"
     assert alert["expr"] == f"max without ({dropped}) (cpu_ratio) > 1"
 
 

@@ -21,7 +21,7 @@ SLO_LABELS = (SERVICE, SLO)
 #: no others, so no label of a scraped series can wake anybody or choose who is told.
 ALERT_LABELS = frozenset(
     {"alertname", "alertstate", SERVICE, SIGNAL, SLO, "severity", "team", "dimension", "page"}
-    | {"receiver", "escalation", "escalated_alert"}
+    | {"receiver", "escalation", "escalated_alert", "remediation"}
 )
 
 #: Identity labels with one of these names are exported with :data:`PREFIX`: the first group is put on every target by
@@ -346,6 +346,11 @@ ALERT_SLO_BROKEN = "TocsinSLOBroken"
 ALERT_SLO_IDLE = "TocsinSLOIdle"
 
 
+def page_of(alert: str) -> str:
+    """Name of the alert that pages when nothing has helped against this one."""
+    return f"{alert}Page"
+
+
 def camel(*parts: str) -> str:
     """CamelCase of words in any of the usual spellings: ``camel("melody-meter", "p99")`` is ``MelodyMeterP99``."""
     words: list[str] = []
@@ -377,6 +382,8 @@ SEVERITY = "severity"
 TEAM = "team"
 PAGE = "page"
 DIMENSION = "dimension"
+#: Of an alert that goes to Tocsin alone: something is done about it, and another alert pages when that does not help.
+REMEDIATION = "remediation"
 #: Labels of an escalation level: its policy, and the receiver that it is addressed to.
 ESCALATION = "escalation"
 RECEIVER = "receiver"
@@ -384,6 +391,9 @@ RECEIVER = "receiver"
 ESCALATED = "escalated_alert"
 #: 1 while somebody has acknowledged an alert (alertname and BASE_LABELS): the responder's, absent without one.
 ACKNOWLEDGED = f"{PREFIX}acknowledged"
+
+#: Where Tocsin takes alerts.
+WEBHOOK = "/api/v2/webhook"
 
 #: What Prometheus puts before a label of ours that clashes with one of the target's, without ``honor_labels``.
 EXPORTED = "exported_"

@@ -10,6 +10,7 @@ from tocsin.config.faults import ConfigError, Fault
 from tocsin.config.load import Config, load, load_web
 from tocsin.config.models import Service, Signal, Slo
 from tocsin.config.references import alerts_of
+from tocsin.config.remediation_checks import pages
 from tocsin.config.schema import Kind, json_schema
 from tocsin.config.types import format_duration
 from tocsin.web.security import tls_context
@@ -105,7 +106,7 @@ def _failed(file: str, error: ConfigError, output: Output) -> NoReturn:
 def _lines(file: str, found: Config) -> list[str]:
     signals = sum(len(service.signals) for service in found.services)
     slos = sum(len(service.slos) for service in found.services)
-    alerts = sum(1 for service in found.services for _ in alerts_of(service))
+    alerts = sum(1 for service in found.services for _ in (*alerts_of(service), *pages(service)))
     what = [_count(len(found.services), "service"), _count(signals, "signal"), _count(alerts, "alert")]
     what[1] += f", {_count(slos, 'SLO')}" if slos else ""
     extra = [_count(len(found.process.calendars), "calendar"), _count(len(found.process.maintenance), "window")]

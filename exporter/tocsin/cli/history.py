@@ -26,6 +26,7 @@ from tocsin.generate.lint.book import ALERT_SERIES, EXPOSED, OF_RESOURCES, Book,
 from tocsin.generate.lint.check import Finding
 from tocsin.generate.lint.inline import Cannot, inlined
 from tocsin.generate.lint.tree import metric, selectors
+from tocsin.generate.paging import pages
 from tocsin.replay import Past, Waits, expression, tiers
 from tocsin.replay_slo import SLOT, recordings
 from tocsin.source.client import Source
@@ -109,6 +110,7 @@ class History:
     async def stories(self) -> AsyncIterator[Story]:
         """One for each alert but the watchdog. Raises SourceError when the source does not answer at all."""
         await self._source.instant("vector(1)", self.end)
+        paged = {one.name: one.alert for service in self._config.services for one in pages(service).values()}
         told = set()
         for service in self._config.services:
             for name in service.signals:
@@ -122,7 +124,9 @@ class History:
                 for story in await self._of_slo(objective, [self._book.alerts[one][0] for one in alerts]):
                     yield story
         for rule in self._book.rules:
-            if rule.is_alert and rule.name not in told and rule.name != names.ALERT_WATCHDOG:
+            if rule.name in paged:
+                yield Story(rule, None, f"pages for {paged[rule.name]} where nothing has helped: see there")
+            elif rule.is_alert and rule.name not in told and rule.name != names.ALERT_WATCHDOG:
                 yield await self._of_expression(rule)
 
     async def _of_signal(self, alerts: Sequence[tier.Rule]) -> list[Story]:

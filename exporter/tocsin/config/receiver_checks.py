@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
+from tocsin import names
 from tocsin.config import alert_checks, escalation_checks, slo_checks
 from tocsin.config.faults import Path
 from tocsin.config.known import Finding
@@ -33,7 +34,14 @@ def check_process(process: ProcessModel) -> Iterator[Finding]:
             message = "found no label, expected at least one of service, team, severity, dimension"
             yield Finding(("routes", i), message)
     if process.alertmanager.webhook is not None:
-        yield from _url(process.alertmanager.webhook.url, ("alertmanager", "webhook", "url"))
+        at: Path = ("alertmanager", "webhook", "url")
+        yield from _url(process.alertmanager.webhook.url, at)
+        if not process.alertmanager.webhook.url.endswith(names.WEBHOOK):
+            # A proxy may give it another path.
+            message = (
+                f"found a URL that does not end in {names.WEBHOOK}, where Tocsin takes alerts; expected that it does"
+            )
+            yield Finding(at, message, warning=True)
     if process.smtp is not None and (process.smtp.username is None) != (process.smtp.password_file is None):
         have, need = "username", "password_file"
         if process.smtp.username is None:

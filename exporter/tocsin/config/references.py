@@ -238,7 +238,7 @@ def _named(service: Service) -> Iterator[tuple[str, str, Path]]:
     yield "service", service.service, ("service",)
     for record in service.records:
         yield "recording", record, ("records", record)
-    for alert, path in alerts_of(service):
+    for alert, path in (*alerts_of(service), *remediation_checks.pages(service)):
         yield "alert", alert, path
 
 

@@ -63,6 +63,8 @@ class Remediation(Model):
     """Only say what would be done; `false` arms the operation."""
     cool_down: Duration | None = None
     """Least time between two runs of the operation on one resource; that of `guard` by default."""
+    hold_grace: Annotated[Seconds, Field(ge=1)] = 120
+    """Time after which the page follows an alert whose operation is armed, if nothing is being done about it then."""
     max_per_day: PositiveInt | None = None
     """Most runs of the operation on one resource within 24 hours; that of `guard` by default."""
     _base: str | None = PrivateAttr(None)

@@ -1,12 +1,16 @@
 """Checks of what is done about alerts, and of what a remediation means."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from tocsin import names
+from tocsin.config import alert_checks, slo_checks
 from tocsin.config.base import Model
 from tocsin.config.explain import wrongs
+from tocsin.config.faults import Path
 from tocsin.config.known import Finding
 from tocsin.config.operations import PARAMETERS
 from tocsin.config.process import ProcessModel
@@ -23,7 +27,7 @@ def parameters(remediation: Remediation) -> Model:
     )
 
 
-def causes(service: Service, remediation: Remediation, alerts: Mapping[str, object]) -> set[str]:
+def causes(service: Service, remediation: Remediation, alerts: Collection[str]) -> set[str]:
     """Names of the alerts for which it is run, of those of the service."""
     cause = parse_cause(remediation.when)
     if cause.tier is None:
@@ -36,7 +40,45 @@ def causes(service: Service, remediation: Remediation, alerts: Mapping[str, obje
     return found
 
 
-def check(service: Service, alerts: Mapping[str, object]) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """What is really done about one alert: for how many seconds its page waits for that, and on what it is done."""
+
+    grace: int
+    #: Ids of resources; None stands for the label of the alert.
+    resources: tuple[str | None, ...]
+
+
+def armed(service: Service) -> dict[str, Armed]:
+    """Alerts of a service about which something is really done. Levels of escalation are pages and wait for nothing."""
+    if all(one.dry_run for one in service.remediation):
+        return {}
+    alerts = set[str]()
+    for key, signal in service.signals.items():
+        alerts |= set(alert_names(service.service, key, signal.alert).values())
+    alerts |= {name for module in (slo_checks, alert_checks) for name, _ in module.alert_names(service)}
+    found: dict[str, Armed] = {}
+    for one in service.remediation:
+        if one.dry_run:
+            continue
+        for name in sorted(causes(service, one, alerts)):
+            before = found.get(name, Armed(0, ()))
+            resources = tuple(dict.fromkeys((*before.resources, one.resource)))
+            found[name] = Armed(max(before.grace, one.hold_grace), resources)
+    return found
+
+
+def pages(service: Service) -> Iterator[tuple[str, Path]]:
+    """Names of the alerts that page when nothing has helped, each with the path of what makes it."""
+    told = set()
+    for i, one in enumerate(service.remediation):
+        for name in armed(service) if not one.dry_run else ():
+            if name not in told and name in causes(service, one, [name]):
+                told.add(name)
+                yield names.page_of(name), ("remediation", i, "when")
+
+
+def check(service: Service, alerts: Collection[str]) -> Iterator[Finding]:
     """Findings of a service file; `alerts` are the names of its alerts."""
     seen: dict[str, str] = {}
     for i, one in enumerate(service.resources):
@@ -53,7 +95,7 @@ def check(service: Service, alerts: Mapping[str, object]) -> Iterator[Finding]:
             done.add((alert, remediation.run))
 
 
-def _remediation(service: Service, remediation: Remediation, i: int, alerts: Mapping[str, object]) -> Iterator[Finding]:
+def _remediation(service: Service, remediation: Remediation, i: int, alerts: Collection[str]) -> Iterator[Finding]:
     at = ("remediation", i)
     if remediation.run not in PARAMETERS:
         message = f"found {describe(remediation.run)}, expected an operation ({', '.join(sorted(PARAMETERS))})"

@@ -26,7 +26,7 @@ BURN_ALERT = "ApiErrorBudgetBurn"
 #: Path of the workload's page of all the other services.
 FLEET_PATH = "/fleet"
 _HOST = "127.0.0.1"
-_WEBHOOK = "/api/v2/webhook"
+
 #: Files with the token that the webhook asks for, and with its URL.
 _TOKEN, _URL = "webhook.token", "webhook.url"
 #: Longest time between two evaluations of a group of rules, so that nothing is to be waited for.
@@ -118,7 +118,7 @@ def _alertmanager(url: str, token: Path) -> dict[str, Any]:
 def write(directory: Path, ports: Ports) -> Files:
     """Write everything; raises ConfigError and GenerateError as `tocsin generate rules` would."""
     prometheus, alertmanager, tocsin = (directory / f"{name}.yml" for name in ("prometheus", "alertmanager", "tocsin"))
-    token, url = directory / _TOKEN, f"http://{_HOST}:{ports.tocsin}{_WEBHOOK}"
+    token, url = directory / _TOKEN, f"http://{_HOST}:{ports.tocsin}{names.WEBHOOK}"
     token.touch(mode=0o600)
     token.write_text(secrets.token_urlsafe(32))
     (directory / _URL).write_text(url)

@@ -142,7 +142,7 @@ class Level:
         assert self.step.after is not None
         waits: dict[int, list[str]] = {}
         for name in self.signals:
-            wait = min(alert.wait for alert in self.first if alert.signal_name == name)
+            wait = min(alert.waits for alert in self.first if alert.signal_name == name)
             waits.setdefault(math.ceil(wait), []).append(name)
         every = escalation_checks.looks_every(self.step.after, self.target)
         return [Arm(tuple(found), Range(self.step.after + wait, every)) for wait, found in waits.items()]
@@ -168,7 +168,7 @@ class Level:
     @property
     def everywhere(self) -> Range:
         """How long a share must last: as long as the slowest of the first alerts waits, so that no outlier counts."""
-        wait = math.ceil(max(alert.wait for alert in self.first))
+        wait = math.ceil(max(alert.waits for alert in self.first))
         every = escalation_checks.looks_every(wait, self.target)
         return Range(max(wait, every), every)
 
@@ -181,7 +181,7 @@ class Level:
     def acknowledges(self) -> list[str]:
         """Alerts whose acknowledgement ends this level, with a tier: those that it follows, and the policy's levels."""
         levels = escalation_checks.levels(self.service, self.policy)
-        return [*(alert.name for alert in self.first), *(level.name for level in levels)]
+        return [*(alert.pager for alert in self.first), *(level.name for level in levels)]
 
 
 def levels(service: Service, target: Target) -> list[Level]:

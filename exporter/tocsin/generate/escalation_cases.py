@@ -130,7 +130,7 @@ class _Tiers(_Clock):
                 rest = Run(high, high_for - begun - gap + last)
                 courses[name] = [Run(low, calm), Run(high, begun), *_gap(gap, absent=absent), rest]
         all_of_it = calm + high_for + last
-        first = next(alert.name for alert in self.level.first if alert.signal_name == signal)
+        first = next(alert.pager for alert in self.level.first if alert.signal_name == signal)
         acknowledged = {
             "acknowledged": (first, [Run(1, all_of_it)]),
             "acknowledged later": (first, [Run(0, calm + high_for), Run(1, last)]),
@@ -169,7 +169,7 @@ class _Tiers(_Clock):
         courses["acknowledged"] = courses["often"]
         courses["seldom"] = [calm, *(Run(high, run), Run(low, run)) * (count - 1), Run(low, 2 * run), rest]
         series = [self._series(signal, name, *runs) for name, runs in courses.items()]
-        alert = next(one.name for one in self.level.first if one.signal_name == signal)
+        alert = next(one.pager for one in self.level.first if one.signal_name == signal)
         whole = sum(run.samples for run in courses["often"])
         series.append(self.acknowledged(alert, self._identity(signal, "acknowledged"), Run(1, whole)))
         often = [{**self.level.labels, **self._identity(signal, "often")}]
@@ -207,7 +207,7 @@ class _Share(_Clock):
         expected: list[tuple[float, Sequence[Labels]]] = [(self.before(due), []), (self.after(due), fires)]
         kept_on = [(kept - self.evaluation, fires), (kept, [])]
         yield self.case("fires above its share, not at it", series, [*expected, *kept_on])
-        alert = next(one.name for one in self.level.first if one.signal_name == last)
+        alert = next(one.pager for one in self.level.first if one.signal_name == last)
         one = self.acknowledged(alert, self._identity(last, few), Run(1, whole))
         yield self.case("counts no resource that is acknowledged", [*series, one], [(at, []) for at, _ in expected])
         everything = self.acknowledged(self.level.name, {names.SERVICE: self.level.service.service}, Run(1, whole))

@@ -29,17 +29,17 @@ def firing(alert: str, labels: Mapping[str, str]) -> str:
     return selector(names.ALERTS, {names.ALERTNAME: alert, **labels, names.ALERTSTATE: "firing"})
 
 
-def tier(alert: str, severity: str, signal: Mapping[str, str], least: int) -> str:
+def tier(alert: str, own: Mapping[str, str], signal: Mapping[str, str], least: int) -> str:
     """The expression of a tier alert: at or above a tier, held while unknown, held for an hour while nobody can tell.
 
-    `signal` are the labels that name the signal. The three arms: the plain gauge; an alert that fires stays as it was
-    while the tier is -1; it stays while there is no Tocsin at all, or none that sees the signal (one that was started
-    while the source is away has no tiers to show), until an hour after the last time that one saw it. That time is
-    not moved by a restart, so no number of them holds an alert for ever. None of the last two starts an alert, because
-    both need it to fire already. The value is the tier, or -1.
+    `signal` are the labels that name the signal, `own` one that the rule adds. The three arms: the plain gauge; an
+    alert that fires stays as it was while the tier is -1; it stays while there is no Tocsin at all, or none that sees
+    the signal (one that was started while the source is away has no tiers to show), until an hour after the last time
+    that one saw it. That time is not moved by a restart, so no number of them holds an alert for ever. None of the last
+    two starts an alert, because both need it to fire already. The value is the tier, or -1.
     """
     level = f"max by ({_IDENTITY}) ({selector(names.metric('severity_level'), signal)})"
-    held = firing(alert, {names.SEVERITY: severity, **signal})
+    held = firing(alert, {**own, **signal})
     stale = selector(names.own("stale"), signal)
     return (
         f"{level} >= {least}\n"

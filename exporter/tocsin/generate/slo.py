@@ -15,6 +15,7 @@ from tocsin.config.slo_checks import alert_name, pairs
 from tocsin.config.types import format_duration, parse_whole_seconds
 from tocsin.core import slo as core
 from tocsin.generate import promql, rule, slo_text
+from tocsin.generate.paging import Page, pages, quiet
 from tocsin.generate.scales import SCALES
 from tocsin.generate.sli import Measure, measure
 
@@ -79,11 +80,20 @@ class Objective:
         return SloAlert() if model is False else model
 
     def alert_labels(self, kind: core.Kind) -> dict[str, str]:
-        """Labels that the rule adds; a page is asked for by writing `alert.page` in the file."""
+        """Labels that the rule adds."""
+        told = self.told_labels(kind)
+        return quiet(told) if self.page_of(kind) else told
+
+    def told_labels(self, kind: core.Kind) -> dict[str, str]:
+        """Labels of the alert that people are told of; a page is asked for by writing `alert.page` in the file."""
         words = SCALES[self.service.severity]
         severity = self.alert_model(kind).severity or (words.page if kind == "page" else words.ticket)
         asked = kind == "page" and kind in self.model.alert.model_fields_set
         return self.identity | rule.labels(self.service, severity, dimension=self.model.dimension, page=asked)
+
+    def page_of(self, kind: core.Kind) -> Page | None:
+        """What pages for one of the two alerts, if that goes to Tocsin alone."""
+        return pages(self.service).get(self.alert_name(kind) or "")
 
 
 def objectives(service: Service, target: Target) -> list[Objective]:
@@ -214,7 +224,10 @@ def _alerts(slo: Objective) -> Iterator[dict[str, Any]]:
         }
         links = rule.links(slo.service, name, slo.name, model.runbook, resource=False)
         labels = slo.alert_labels(kind)
-        yield rule.alert(name, expr(slo, kind), labels, texts | links, keep=model.keep_firing_for or 0)
+        made = rule.alert(name, expr(slo, kind), labels, texts | links, keep=model.keep_firing_for or 0)
+        yield made
+        if (page := slo.page_of(kind)) is not None:
+            yield page.rule(made, slo.told_labels(kind))
 
 
 def expr(slo: Objective, kind: core.Kind) -> str:

@@ -9,6 +9,7 @@ from tocsin.config.models import Service, Signal, Target, TierAlert
 from tocsin.config.signals import alert_names
 from tocsin.config.types import format_duration
 from tocsin.generate import promql, templates
+from tocsin.generate.paging import Page, pages, quiet
 from tocsin.generate.rule import labels as rule_labels
 from tocsin.generate.rule import links
 from tocsin.generate.scales import SCALES
@@ -52,8 +53,18 @@ class Rule:
         return {names.SERVICE: self.service.service, names.SIGNAL: self.signal_name}
 
     @property
+    def page(self) -> Page | None:
+        """The alert that pages for this one, if this one goes to Tocsin alone."""
+        return pages(self.service).get(self.name)
+
+    @property
     def labels(self) -> dict[str, str]:
         """Labels that the rule adds."""
+        return quiet(self.told) if self.page else self.told
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Labels of the alert that people are told of."""
         return rule_labels(self.service, self.severity, dimension=self.signal.dimension, page=self.model.page)
 
     @property
@@ -62,6 +73,16 @@ class Rule:
         if self.model.for_ is not None:
             return self.model.for_
         return (self.model.grades - 1) * self.signal.interval + self.target.scrape_interval
+
+    @property
+    def pager(self) -> str:
+        """Name of the alert that people are told of."""
+        return self.page.name if self.page else self.name
+
+    @property
+    def waits(self) -> float:
+        """Seconds after which people are told."""
+        return self.wait + (self.page.grace if self.page else 0)
 
     @property
     def keep(self) -> float:
@@ -83,21 +104,30 @@ def groups(service: Service, target: Target) -> list[dict[str, Any]]:
         {
             "name": names.rule_group(service.service, name),
             "interval": every,
-            "rules": [data(Rule(service, name, level, target)) for level in signal.alert],
+            "rules": [one for level in signal.alert for one in _rules(Rule(service, name, level, target))],
         }
         for name, signal in service.signals.items()
         if signal.alert
     ]
 
 
+def _rules(rule: Rule) -> Iterator[dict[str, Any]]:
+    made, page = data(rule), rule.page
+    yield made
+    if page is not None:
+        yield page.rule(made, rule.told)
+
+
 def data(rule: Rule) -> dict[str, Any]:
     """The rule as Prometheus reads it."""
+    labels = rule.labels
+    own = {name: labels[name] for name in (names.SEVERITY, names.REMEDIATION) if name in labels}
     return {
         "alert": rule.name,
-        "expr": promql.tier(rule.name, rule.severity, rule.matchers, rule.model.tier),
+        "expr": promql.tier(rule.name, own, rule.matchers, rule.model.tier),
         "for": format_duration(rule.wait),
         "keep_firing_for": format_duration(rule.keep),
-        "labels": {name: templates.inert(value) for name, value in rule.labels.items()},
+        "labels": {name: templates.inert(value) for name, value in labels.items()},
         "annotations": annotations(rule),
     }
 

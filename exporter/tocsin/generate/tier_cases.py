@@ -7,6 +7,7 @@ from typing import Any
 
 from tocsin import names
 from tocsin.config.models import Service, Target
+from tocsin.generate.paging import Page
 from tocsin.generate.promql import HOLD
 from tocsin.generate.promtool import ABSENT, ENDS, Fires, Input, Labels, Run, case
 from tocsin.generate.tier import Rule, rules_of
@@ -38,12 +39,23 @@ def cases(service: Service, target: Target) -> Iterator[dict[str, Any]]:
         if waiting:
             yield _case(target, f"{level}: fires after its grades or its time, not earlier", waiting)
         yield _case(target, f"{level}: holds while the tier is unknown, which starts none", [c.unknown() for c in same])
+    for level in dict.fromkeys(clock.rule.level for clock in clocks):
+        for what, found in _pages([clock for clock in clocks if clock.rule.level == level]):
+            yield _case(target, f"{level}: {what}", found)
     if clocks:
         every = _Every(clocks, target)
         yield _case(target, "all: what fires is held for an hour while Tocsin is down", [every.down()])
         yield _case(target, "all: ... and no longer if restarted while the source is away", [every.restarted()])
         yield _case(target, "all: ... and until a grade after a restart ends it", [every.graded_again()])
         yield _case(target, "all: a second Tocsin that sees nothing holds nothing", [every.replica()])
+
+
+def _pages(clocks: Sequence["_Clock"]) -> Iterator[tuple[str, list[Part]]]:
+    """What pages for an alert that goes to Tocsin alone: later than that, and not while something is done about it."""
+    paged = [(clock, page) for clock in clocks if (page := clock.rule.page) is not None]
+    if paged:
+        yield "pages where nothing has helped until then", [clock.pages(page) for clock, page in paged]
+        yield "does not page while something is done about it", [clock.held(page) for clock, page in paged]
 
 
 def _case(target: Target, name: str, parts: Sequence[Part]) -> dict[str, Any]:
@@ -90,6 +102,20 @@ class _Clock:
         series = [_series(rule, AWKWARD, (self.tier, n)), _series(rule, "below", (self.tier - 1, n))]
         before = [Fires(rule.name, self.fires - self.evaluation)] if rule.wait > 0 else []
         return series, [*before, Fires(rule.name, self.fires, [_instance(rule, AWKWARD)])]
+
+    def pages(self, page: Page) -> Part:
+        """One resource stays at the tier for as long as the page waits too, one just below it."""
+        rule, at = self.rule, self.fires + self.evaluated(page.grace)
+        n = self.samples(at)
+        series = [_series(rule, AWKWARD, (self.tier, n)), _series(rule, "below", (self.tier - 1, n))]
+        told = {**rule.told, **rule.matchers, names.RESOURCE: AWKWARD}
+        return series, [Fires(page.name, at - self.evaluation), Fires(page.name, at, [told])]
+
+    def held(self, page: Page) -> Part:
+        """The same, while something is done about it."""
+        series, expected = self.pages(page)
+        hold = page.held(expected[-1].instances[0], self.samples(expected[-1].at))
+        return [*series, *([hold] if hold else [])], [Fires(page.name, expected[-1].at)]
 
     def outlasts(self) -> Part:
         """One resource is at the tier for too short a time, one for long enough."""

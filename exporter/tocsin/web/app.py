@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from tocsin import __version__
+from tocsin import __version__, names
 from tocsin.core.explain import explain, instant
 from tocsin.core.explain_slo import explain as explain_slo
 from tocsin.core.snapshot import Missed, Sight, SignalView, Snapshot
@@ -30,7 +30,6 @@ log = structlog.get_logger(__name__)
 MAX_WEBHOOK = 8 * 2**20
 #: Seconds in which it has to arrive.
 _PATIENCE = 10
-WEBHOOK = "/api/v2/webhook"
 _WORST = 10
 #: Why a cycle gave no grade, by its outcome.
 _REASONS = {
@@ -63,7 +62,7 @@ def create_app(
     app.on_response_prepare.append(_protect)
     served: dict[web.AbstractRoute, Route] = {}
     for route in ROUTES:
-        if webhook or route.path != WEBHOOK:
+        if webhook or route.path != names.WEBHOOK:
             for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
                 served[app.router.add_route(method, prefix + route.path, _handled(route))] = route
 
@@ -92,7 +91,7 @@ def _handled(route: Route) -> Handler:
             log.warning("a request failed because of the store", path=route.path, reason=error.reason, why=str(error))
             return answer({"error": "STORE_UNAVAILABLE", "reason": error.reason}, 503)
 
-    return _counted(handle) if route.path == WEBHOOK else handle
+    return _counted(handle) if route.path == names.WEBHOOK else handle
 
 
 def _counted(handler: Handler) -> Handler:
@@ -262,7 +261,7 @@ ROUTES = (
     Route("PUT", "/-/reload", _reload, "admin"),
     Route("GET", "/config", _config, "read"),
     Route("GET", "/api/v1/explain", _explain, "read"),
-    Route("POST", WEBHOOK, _webhook, "webhook", open=False),
+    Route("POST", names.WEBHOOK, _webhook, "webhook", open=False),
     *alerts.ROUTES,
     *open_alerts.ROUTES,
     *admin.ROUTES,

@@ -20,6 +20,7 @@ from tocsin.config.signals import alert_names
 from tocsin.generate.alertmanager.matchers import Matcher, among, equal, given, texts, unequal
 from tocsin.generate.alertmanager.severity import HIDES, TICKET
 from tocsin.generate.alertmanager.site import Site
+from tocsin.generate.paging import pages, paging
 
 #: What a rule equates beside the service: the same signal and resource, or the same dimension.
 _ALIKE = ((names.SIGNAL, names.RESOURCE), (names.DIMENSION,))
@@ -47,13 +48,16 @@ def _severities(site: Site) -> Iterator[dict[str, Any]]:
 
 def _down(service: Service) -> Iterator[dict[str, Any]]:
     """What says that the service is down hides its symptoms, and their escalation; its own goes on."""
-    source = [equal(names.SERVICE, service.service), among(names.ALERTNAME, service.down)]
+    # Where something is done about it first, two alerts say so.
+    down = list(dict.fromkeys(name for one in service.down for name in (one, paging(service, one))))
+    source = [equal(names.SERVICE, service.service), among(names.ALERTNAME, down)]
     symptoms = [
         equal(names.SERVICE, service.service),
-        ~among(names.ALERTNAME, [*service.down, *names.META_ALERTS]),
-        ~among(names.ESCALATED, service.down),
+        ~among(names.ALERTNAME, [*down, *names.META_ALERTS]),
+        ~among(names.ESCALATED, down),
         unequal(names.SEVERITY, TICKET),
         unequal(names.PAGE, "true"),
+        *([equal(names.REMEDIATION, "")] if pages(service) else []),
     ]
     own = dict(_own_levels(service))
     spared = [~among(names.ESCALATION, own)] if own else []

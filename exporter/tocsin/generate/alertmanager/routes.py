@@ -23,6 +23,7 @@ from tocsin.generate.alertmanager.matchers import Matcher, among, equal, given
 from tocsin.generate.alertmanager.node import Node
 from tocsin.generate.alertmanager.site import Site
 from tocsin.generate.alertmanager.tellers import Teller, default, disjoint, levels, tellers, without, woken
+from tocsin.generate.paging import pages
 
 #: All alerts of a service; the name of one is a single line.
 OURS = Matcher(names.SERVICE, "=~", ".+")
@@ -47,9 +48,18 @@ class Tree:
 
     def node(self) -> Node:
         """The route to put first under somebody's root: below it alerts about Tocsin itself, then all services."""
-        routes = [self._meta(), *self._hand_over(), *(self._service(service) for service in self.site.services)]
+        first = [self._meta(), *self._remedied(), *self._hand_over()]
+        routes = [*first, *(self._service(service) for service in self.site.services)]
         fallback = default(self.site, None, page=False)
         return Node(self._name(fallback), [OURS], self._quiet(fallback), options=self._options(GROUP_BY), routes=routes)
+
+    def _remedied(self) -> Iterator[Node]:
+        """Alerts about which something is done go to who does it, and to nobody else: others page where it fails."""
+        if any(pages(service) for service in self.site.services):
+            hook = self.site.process.alertmanager.webhook is not None
+            options = {"group_by": list(GROUP_BY), **_HAND_OVER} if hook else {}
+            matchers = [equal(names.REMEDIATION, "true")]
+            yield Node(names.TO_TOCSIN if hook else names.NOBODY, matchers, options=options)
 
     def _hand_over(self) -> Iterator[Node]:
         if self.site.process.alertmanager.webhook is not None:

@@ -18,6 +18,7 @@ ROUTED = (
     names.SEVERITY,
     names.DIMENSION,
     names.PAGE,
+    names.REMEDIATION,
     names.ESCALATION,
     names.RECEIVER,
 )
@@ -89,5 +90,5 @@ def _level(service: Service, level: Labels, plain: list[Labels]) -> Iterator[Lab
         yield level
         return
     for alert in plain:
-        if alert[names.SEVERITY] == level[names.SEVERITY]:
+        if alert.get(names.SEVERITY) == level[names.SEVERITY]:
             yield alert | level

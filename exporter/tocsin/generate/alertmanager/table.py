@@ -67,6 +67,8 @@ def _when(step: Step) -> str:
 def _expected(site: Site, service: Service, labels: Labels) -> tuple[str, ...]:
     page = labels.get(names.PAGE) == "true"
     hook = [names.TO_TOCSIN] if site.process.alertmanager.webhook is not None else []
+    if names.REMEDIATION in labels:
+        return (*(hook or [names.NOBODY]),)
     if names.ESCALATION in labels:
         to = labels[names.RECEIVER]
         level = audience(to, site.receiver(to), page=page, escalated=True)
@@ -199,5 +201,5 @@ def _named(row: Row) -> str:
     """The alert as a sentence calls it."""
     service = row.labels.get(names.SERVICE)
     whose = "" if service is None else f"{service}: "
-    severity = row.labels.get(names.SEVERITY, "")
-    return f"{whose}{row.labels[names.ALERTNAME]} ({names.SEVERITY}={severity})"
+    label = names.REMEDIATION if names.REMEDIATION in row.labels else names.SEVERITY
+    return f"{whose}{row.labels[names.ALERTNAME]} ({label}={row.labels.get(label, '')})"

@@ -11,6 +11,7 @@ from tocsin.config.signals import alert_names
 from tocsin.generate.alertmanager.audience import Audience, audience
 from tocsin.generate.alertmanager.matchers import Matcher, among, equal
 from tocsin.generate.alertmanager.site import Site
+from tocsin.generate.paging import paging
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def _told_first(service: Service, policy: Escalation) -> Iterator[str]:
         alerts = service.signals[signal].alert
         for key, name in alert_names(service.service, signal, alerts).items():
             if key in keys or alerts[key].tier >= least:
-                yield name
+                yield paging(service, name)
 
 
 def _concerns(route: Route, service: Service) -> bool:

@@ -11,6 +11,7 @@ from tocsin.config.models import ProcessModel, Service
 from tocsin.generate import rule
 from tocsin.generate.alerts import absent, breach, change, expression, threshold, trials
 from tocsin.generate.alerts.alert import Alert, Context
+from tocsin.generate.paging import pages
 
 KINDS: dict[str, Callable[[Context], Iterator[Alert]]] = {
     "thresholds": threshold.alerts,
@@ -23,7 +24,9 @@ KINDS: dict[str, Callable[[Context], Iterator[Alert]]] = {
 
 def made(service: Service, process: ProcessModel) -> list[Alert]:
     """All alerts of these kinds that a service has."""
-    return [alert for kind in KINDS.values() for alert in kind(Context(service, process))]
+    found = pages(service)
+    plain = (alert for kind in KINDS.values() for alert in kind(Context(service, process)))
+    return [alert for one in plain for alert in one.split(found.get(one.name))]
 
 
 def lack_runbook(service: Service) -> bool:

@@ -1,7 +1,7 @@
 """An alert as its kind makes it: the rule, and what its tests have to show."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import promql_parser
@@ -11,6 +11,7 @@ from tocsin.config.models import ProcessModel, Service
 from tocsin.config.types import format_duration
 from tocsin.generate import rule
 from tocsin.generate.feed.solve import Fed
+from tocsin.generate.paging import Page, quiet
 
 #: Makes the series of a test from the tree of the alert's value and the labels that they should have: what is there in
 #: the end, and before it what was there first; raises Unsolved.
@@ -51,11 +52,27 @@ class Alert:
     identity: Callable[[Mapping[str, str]], dict[str, str]]
     by: tuple[str, ...] = ()
     trials: tuple[Trial, ...] = field(default=())
+    #: What this alert pages for; it comes after the same alert without it.
+    page: Page | None = None
 
     def data(self, value: str | None = None) -> dict[str, Any]:
         """The rule as Prometheus reads it, on its own value or on one that stands for it."""
         expr = self.make(self.value if value is None else value)
-        return rule.alert(self.name, expr, self.labels, self.annotations, wait=self.wait, keep=self.keep)
+        made = rule.alert(self.base, expr, self.labels, self.annotations, wait=self.wait, keep=self.keep)
+        return made if self.page is None else self.page.rule(made, self.labels)
+
+    @property
+    def base(self) -> str:
+        """Name of the alert whose value is looked at: its own, or that which it pages for."""
+        return self.name if self.page is None else self.page.alert
+
+    def split(self, page: Page | None) -> Iterator["Alert"]:
+        """Itself; or, where something is done about it first, the alert that goes to Tocsin and the one that pages."""
+        if page is None:
+            yield self
+            return
+        yield replace(self, labels=quiet(self.labels))
+        yield replace(self, name=page.name, page=page)
 
 
 def annotations(

@@ -7,7 +7,7 @@ and the name of the test says so.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import promql_parser
@@ -20,6 +20,7 @@ from tocsin.generate.alerts.alert import Alert, Context, Trial
 from tocsin.generate.feed.solve import Fed
 from tocsin.generate.feed.values import Leaf, Unsolved
 from tocsin.generate.lint.tree import metric, selectors, walk
+from tocsin.generate.paging import Page
 from tocsin.generate.promtool import ENDS, Fires, Input, Run
 
 #: A label value as awkward as somebody will once send.
@@ -32,7 +33,7 @@ STAND_IN = "stand_in"
 
 def stand_in(alert: Alert) -> str:
     """The series that stands for an alert's value."""
-    return promql.selector(STAND_IN, {"alert": alert.name})
+    return promql.selector(STAND_IN, {"alert": alert.base})
 
 
 def is_fed(alert: Alert, context: Context) -> bool:
@@ -81,6 +82,8 @@ def _tried(alert: Alert, context: Context, *, own: bool) -> list["_Part"]:
     for trial in alert.trials:
         series, expected = clock.plan(trial, trial.feed(tree, labels))
         parts.append(_Part(alert.name, f"{trial.what}{how}", clock.every, reads, series, expected))
+        if alert.page is not None and trial.fires:
+            parts += _held(alert.page, parts[-1])
     return parts
 
 
@@ -100,6 +103,16 @@ class _Part:
         return (self.what, self.every) == (other.what, other.every) and not self.reads & other.reads
 
 
+def _held(page: Page, part: _Part) -> Iterator[_Part]:
+    """The same while something is being done: nobody is paged."""
+    first = next(fires for fires in part.expected if fires.instances)
+    hold = page.held(first.instances[0], math.ceil(first.at / part.every) + 1)
+    if hold is not None:
+        reads = part.reads | {hold.metric}
+        what = f"{part.what}, but not while something is done about it"
+        yield replace(part, what=what, reads=reads, series=[*part.series, hold], expected=[Fires(page.name, first.at)])
+
+
 def _shortest(tree: promql_parser.Expr) -> float:
     """The shortest range of an expression."""
     found = (node.range for node in walk(tree) if isinstance(node, promql_parser.MatrixSelector))
@@ -111,6 +124,9 @@ class _Clock:
 
     def __init__(self, alert: Alert, target: Target, shortest: float) -> None:
         self.alert, self.evaluation = alert, target.evaluation_interval
+        #: The alert that it pages for fires first, in the same evaluation in which the page begins to wait.
+        grace = 0 if alert.page is None else alert.page.grace
+        self.waits = self.evaluated(alert.wait) + self.evaluated(grace)
         # Samples at every evaluation, and two of them at least in every range.
         self.every = self.evaluation / math.ceil(self.evaluation / min(target.scrape_interval, shortest / 2))
 
@@ -124,7 +140,7 @@ class _Clock:
         settled = max(fed.settles for fed in feds)
         slack = settled + 2 * self.every if settled else 0.0
         changed = self.evaluated(trial.past + slack) + 2 * self.evaluation if len(feds) > 1 else 0.0
-        at = self.evaluated(changed + slack) + self.evaluated(alert.wait)
+        at = self.evaluated(changed + slack) + self.waits
         if len(feds) > 1 and at + self.evaluation >= changed + trial.past:
             raise Unsolved("a change that is over before it has lasted")
         if not trial.fires:
@@ -132,7 +148,7 @@ class _Clock:
             series = _series(feds, changed, self.every, late + self.every)
             return series, [Fires(alert.name, late)]
         instance = {**alert.identity(dict(sorted(last.labels or ()))), **alert.labels}
-        early = changed + self.evaluated(alert.wait) - self.evaluation
+        early = changed + self.waits - self.evaluation
         expected = [Fires(alert.name, early)] if early >= 0 else []
         expected.append(Fires(alert.name, at, [instance]))
         ends = at + self.evaluation

@@ -236,6 +236,10 @@ def _bound(expr: str, thresholds: Sequence[tuple[str, Threshold]]) -> grid.Panel
 # ------------------------------------------------------------------------------------------------ alerts
 
 
+#: Instead of the severity of an alert that goes to Tocsin alone.
+_ACTS = "an operation runs first"
+
+
 def _alerts(alerts: Sequence[Mapping[str, Any]]) -> list[list[grid.Panel]]:
     if not alerts:
         return []
@@ -244,7 +248,7 @@ def _alerts(alerts: Sequence[Mapping[str, Any]]) -> list[list[grid.Panel]]:
         runbook = alert["annotations"].get("runbook_url")
         # The alert names its resource, this table has all of them.
         do = f"[runbook]({of_rule(runbook, '')})" if runbook else ""
-        lines.append(f"| {markdown(alert['alert'])} | {markdown(alert['labels'][names.SEVERITY])} | {do} |")
+        lines.append(f"| {markdown(alert['alert'])} | {markdown(alert['labels'].get(names.SEVERITY, _ACTS))} | {do} |")
     about = "Every alert that the generated rules have for this service, and where its runbook is."
     return [grid.line(10, (panel.words("What can fire, and what to do", about, "\n".join(lines)), 24))]
 

@@ -9,6 +9,7 @@ from tocsin import names
 from tocsin.config.faults import Path, show_path
 from tocsin.config.models import Service
 from tocsin.config.references import alerts_of
+from tocsin.config.remediation_checks import pages
 from tocsin.generate.lint.book import Rule, rules_of
 
 #: A string in double quotes, and the window of a range.
@@ -54,4 +55,4 @@ def _path(rule: Rule, service: Service) -> Path:
     if not rule.is_alert:
         slo = rule.labels.get(names.SLO)
         return ("records", rule.name) if slo is None else ("slos", slo, "sli")
-    return dict(alerts_of(service)).get(rule.name, ())
+    return dict((*alerts_of(service), *pages(service))).get(rule.name, ())
