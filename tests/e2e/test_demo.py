@@ -107,7 +107,7 @@ def test_once_shows_every_stage_and_ends_with_status_0(demo: subprocess.Popen[st
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("word", ["prometheus is ready", "tier 0, Normal"])
+@pytest.mark.parametrize("word", ["prometheus is ready", "tocsin is ready"])
 def test_ctrl_c_ends_every_server_within_seconds(demo: subprocess.Popen[str], tmp_path: Path, word: str) -> None:
     until(demo, word)
     assert any("prometheus" in command for command in children(tmp_path).values())
@@ -122,7 +122,7 @@ def test_ctrl_c_ends_every_server_within_seconds(demo: subprocess.Popen[str], tm
 
 
 def test_a_server_that_dies_is_reported_with_the_end_of_its_log(demo: subprocess.Popen[str], tmp_path: Path) -> None:
-    until(demo, "tier 0, Normal")
+    until(demo, "tocsin is ready")
     program = servers.find(servers.PROMETHEUS) + " "
     (pid,) = (pid for pid, command in children(tmp_path).items() if command.startswith(program))
     os.kill(pid, signal.SIGTERM)

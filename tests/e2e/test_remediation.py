@@ -117,6 +117,11 @@ def test_an_alert_runs_an_operation_once_however_often_it_is_told_and_tocsin_is_
                 until(lambda: seen, "the operation was done", 30)
                 until(lambda: running.sample("tocsin_actions_total", operation="http", outcome="ok") == 1, "it ended")
                 assert running.sample("tocsin_actions_total", operation="http", outcome="refused") == 1
+                active = get_json(f"{running.url}/api/alerts/active")
+                assert {(one["resource"], one["value"], one["threshold"]) for one in active} == {
+                    ("piano", 0.9, 0.8),
+                    ("organ", 0.95, 0.8),
+                }
                 arrived = running.sample("tocsin_alerts_received_total", status="firing") or 0
                 again = arrived + 3
                 until(

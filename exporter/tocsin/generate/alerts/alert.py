@@ -83,6 +83,10 @@ def annotations(
     return texts | rule.links(service, name, subject, model.runbook, resource=resource)
 
 
+#: The value for machines: /api/alerts shows it.
+VALUE = {"value": "{{ $value }}"}
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """A service and what it is generated for."""

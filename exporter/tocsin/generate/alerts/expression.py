@@ -9,7 +9,7 @@ from tocsin import names
 from tocsin.config.models import Expression
 from tocsin.generate import rule
 from tocsin.generate.alerts import text
-from tocsin.generate.alerts.alert import Alert, Context, Trial, annotations
+from tocsin.generate.alerts.alert import VALUE, Alert, Context, Trial, annotations
 from tocsin.generate.alerts.value import Grouping
 from tocsin.generate.feed import solve
 from tocsin.generate.scales import SCALES
@@ -43,7 +43,8 @@ def _alert(context: Context, model: Expression) -> Alert:
             f"{model.name}{place}: {now}",
             text.paragraphs(holds, f"Expression: {inert(model.expr.strip())}", labels=grouping.by is None),
             resource=grouping.named,
-        ),
+        )
+        | VALUE,
         wait=wait,
         keep=model.keep_firing_for or 0,
         value=model.expr,

@@ -10,7 +10,7 @@ from tocsin.config.alert_checks import threshold_names
 from tocsin.config.models import Threshold
 from tocsin.generate import rule
 from tocsin.generate.alerts import text
-from tocsin.generate.alerts.alert import Alert, Context, Trial, annotations
+from tocsin.generate.alerts.alert import VALUE, Alert, Context, Trial, annotations
 from tocsin.generate.alerts.observed import Observation, observation
 from tocsin.generate.alerts.value import Grouping, number
 from tocsin.generate.feed import solve
@@ -53,7 +53,9 @@ def _alert(context: Context, key: str, level: str) -> Alert:
             model,
             *_texts(context, key, model, bound, wait, seen, grouping),
             resource=grouping.named,
-        ),
+        )
+        | VALUE
+        | {"threshold": number(bound)},
         wait=wait,
         keep=model.keep_firing_for or 0,
         value=seen.expr,
