@@ -18,6 +18,7 @@ import filling
 import generation
 import growth
 import ingest
+import intake
 import model
 import report
 import slo_rules
@@ -66,6 +67,10 @@ def _generation(quick: bool, _sizes: tuple[int, ...]) -> Iterator[Row]:
     return generation.benchmark(20, 2) if quick else generation.benchmark(10_000, 50)
 
 
+def _intake(quick: bool, _sizes: tuple[int, ...]) -> Iterator[Row]:
+    return intake.benchmark(500, 2) if quick else intake.benchmark(20_000, 60)
+
+
 BENCHMARKS: dict[str, Benchmark] = {
     "ingest": _ingest,
     "model": _model,
@@ -75,6 +80,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "generation": _generation,
     "slo_rules": _slo_rules,
     "prometheus": _prometheus,
+    "intake": _intake,
     "growth": _growth,
 }
 

@@ -1,6 +1,7 @@
 """The benchmarks at tiny sizes: that they run, and that what is compared comes to the same values."""
 
 import asyncio
+import json
 import math
 import re
 import sys
@@ -11,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from aiohttp import web
 from click.testing import CliRunner
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
@@ -27,6 +29,7 @@ import filling  # noqa: E402  as above
 import generation  # noqa: E402  as above
 import growth  # noqa: E402  as above
 import ingest  # noqa: E402  as above
+import intake  # noqa: E402  as above
 import model  # noqa: E402  as above
 import report  # noqa: E402  as above
 import run  # noqa: E402  as above
@@ -34,6 +37,7 @@ from canned import EXPR, FIRST, STEP, Canned, CannedHistory, Workload, spec  # n
 from harness import Row, isolated  # noqa: E402  as above
 from warm import Warm  # noqa: E402  as above
 
+from operating import receiver  # noqa: E402  as above
 from tocsin.core.snapshot import Snapshot  # noqa: E402  as above
 from tocsin.evaluation import Evaluation  # noqa: E402  as above
 from tocsin.metrics import Exposition  # noqa: E402  as above
@@ -216,6 +220,44 @@ def test_a_real_prometheus_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_prometheus_its_benchmark_has_no_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert list(against_prometheus.benchmark(10, 1.0, 1)) == []
+
+
+@pytest.mark.e2e
+def test_intake_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "kinds", lambda: ("SQLite",))
+    rows = sound(intake.benchmark(300, 0.5))
+    assert [row.at_most for row in rows[:6]] == [intake.LONGEST, None, intake.MOST] * 2
+    assert [row.peer for row in rows[6:]] == [intake.PEER] * 6
+    # A process with numpy and a store takes more than the receiver that has neither.
+    assert all(row.unit == "s" or 50e6 < row.cost < 300e6 for row in rows)
+
+
+def test_the_sender_of_the_intake_sends_again_what_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_FIRST", 0.01)
+    bodies: list[bytes] = []
+
+    async def refuse_first(request: web.Request) -> web.Response:
+        bodies.append(await request.read())
+        return web.Response(status=503 if len(bodies) <= 3 else 200)
+
+    async def send() -> intake.Sender:
+        async with receiver(refuse_first) as url:
+            sender = intake.Sender(url, "token")
+            await sender.send(intake.Load(5, 2))
+            return sender
+
+    sender = asyncio.run(send())
+    assert (sender.again, len(sender.waits)) == (3, 3)
+    assert len(bodies) == 6
+    assert len(set(bodies)) == 3
+    labels = [alert["labels"]["resource"] for body in set(bodies) for alert in json.loads(body)["alerts"]]
+    assert sorted(labels) == [f"room-{i}" for i in range(5)]
+
+
+def test_an_alert_that_was_lost_ends_the_benchmark_of_the_intake(tmp_path: Path) -> None:
+    place = intake.Place("SQLite", f"sqlite:///{tmp_path}/a.db", "")
+    with pytest.raises(RuntimeError, match="found 0 episodes of 0 alerts, expected 7 of each"):
+        intake.check(place, 7)
 
 
 def test_growth_draws_its_points(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from arrivals import alert, stored, take
 from stores import NOW, Place, place, together
 from tocsin.respond import episodes
-from tocsin.respond.episodes import SETTLED, TOMBSTONE, Ended, Ignored, Known, Opened, Seen, decide
+from tocsin.respond.episodes import SETTLED, TOMBSTONE, Ended, Ignored, Known, Opened, Seen, Told, decide
 from tocsin.respond.payload import Alert
 from tocsin.store import Store, tables
 
@@ -155,6 +155,22 @@ def test_only_what_was_not_heard_of_is_touched_forward(store: Store) -> None:
         assert episodes.open_ones(connection) == {alert().identity: Known(id_, "firing", NOW, NOW + 5)}
 
 
+def test_notifications_that_are_stored_together_are_told_each_what_it_changed(store: Store) -> None:
+    (old,) = take(store, NOW - 10, alert(starts=NOW - 10, n="old")).opened
+    with store.write() as connection:
+        told = [
+            Told([alert(starts=NOW, n=str(i)) for i in range(40)], NOW),
+            Told([alert(firing=False, starts=NOW - 10, ends=NOW, n="old"), alert(starts=NOW, n="1")], NOW + 1),
+            Told([alert(starts=NOW, n=str(i)) for i in range(40, 60)], NOW + 2),
+        ]
+        first, second, third = episodes.store_all(connection, told)
+    assert [len(one.opened) for one in (first, second, third)] == [40, 0, 20]
+    assert (first.ended, second.ended, third.ended) == ((), (old,), ())
+    # More than 50 of the last minute, by the last of them.
+    assert [one.storm and one.storm.since for one in (first, second, third)] == [NOW + 2] * 3
+    assert {row["labels"]["n"]: row["last_seen"] for row in stored(store)}["1"] == NOW + 1
+
+
 # ------------------------------------------------------------------------------------------------ a plain model
 
 
@@ -247,6 +263,47 @@ def test_any_order_of_alerts_and_expiries_gives_what_the_plain_model_gives(
         assert found == sorted(
             ((one.starts, one.ended, word[one.ended is None, one.guessed]) for one in model.all), key=repr
         )
+
+
+def untold(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without the ids, which are drawn anew."""
+    return sorted(({key: value for key, value in row.items() if key != "id"} for row in found), key=repr)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.5, TOMBSTONE / 2]),
+            st.lists(
+                st.tuples(st.sampled_from("abcd"), st.booleans(), st.floats(0, 200), st.floats(0, 100)),
+                unique_by=lambda one: one[0],
+            ),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_notifications_stored_together_leave_what_they_leave_one_by_one(lasting: Store, steps: Sequence[Any]) -> None:
+    told, now = [], NOW
+    for pause, sent, listed in steps:
+        now += pause
+        alerts = [
+            alert(firing=firing, starts=now - ago, ends=None if firing else min(now - ago + lasted, now), n=name)
+            for name, firing, ago, lasted in sent
+        ]
+        told.append(Told(alerts, now, listed))
+    left, changed = [], []
+    for together_ in (False, True):
+        with lasting.write() as connection:
+            connection.execute(tables.episodes.delete())
+            one_by_one = [told] if together_ else [[one] for one in told]
+            found = [stored for part in one_by_one for stored in episodes.store_all(connection, part)]
+        left.append(untold(stored(lasting)))
+        changed.append([(len(one.opened), len(one.reopened), len(one.ended)) for one in found])
+    assert left[0] == left[1]
+    assert changed[0] == changed[1]
 
 
 def test_an_end_is_remembered_for_a_day(store: Store) -> None:

@@ -1,7 +1,7 @@
 """Grouped writes: one commit for many, an answer after the commit only, and one bad item fails alone."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 import pytest
@@ -119,6 +119,32 @@ def test_a_bad_item_fails_alone_and_with_its_own_error(somewhere: Place) -> None
         assert isinstance(surrogate.exception(10), StoreInvalid)
         assert isinstance(broken.exception(10), KeyError)
         assert ids(store) == ["e1", "e2", "e4"]
+
+
+def test_items_of_one_kind_are_written_in_one_call_each_with_its_own_result(somewhere: Place) -> None:
+    calls: list[Sequence[int]] = []
+
+    def several(connection: Connection, numbers: Sequence[int]) -> list[str]:
+        calls.append(numbers)
+        connection.execute(episodes.insert(), [episode(number) for number in numbers])
+        return [f"stored {number}" for number in numbers]
+
+    with somewhere.open() as store, Writer(store) as writer:
+        held = Held(writer)
+        answers = [writer.submit_one(several, i) for i in (1, 2)]
+        answers.append(writer.submit(put(3)))
+        answers += [writer.submit_one(several, i) for i in (4, 5)]
+        held.let_go()
+        assert [answer.result(10) for answer in answers] == [f"stored {i}" for i in range(1, 6)]
+        assert calls == [[1, 2], [4, 5]]
+        # One of them fails alone: all are written again, each by itself.
+        held, calls[:] = Held(writer), []
+        answers = [writer.submit_one(several, i) for i in (6, 1, 7)]
+        held.let_go()
+        assert isinstance(answers[1].exception(10), StoreConflict)
+        assert (answers[0].result(10), answers[2].result(10)) == ("stored 6", "stored 7")
+        assert calls == [[6, 1, 7], [6], [1], [7]]
+        assert ids(store) == [f"e{i}" for i in range(1, 8)]
 
 
 def test_when_the_transaction_fails_everybody_of_it_is_told_and_nothing_is_kept(somewhere: Place) -> None:

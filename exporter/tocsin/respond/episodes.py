@@ -1,12 +1,13 @@
 """Episodes: one uninterrupted firing of one alert each, however often and by whomever Alertmanager tells of it.
 
 What an alert changes is decided by :func:`decide`, which is a function of what is known and does no I/O; the rest
-stores it. Everything that is stored at once is one transaction, which locks the row of the storm first.
+stores it. Everything that is stored at once is one transaction, which locks the row of the storm first. What several
+notifications say is stored by a few statements, whatever their number: in a rush there may be one for each alert.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -23,11 +24,15 @@ TOMBSTONE = 86_400.0
 SETTLED = 60.0
 #: Identities asked for at once.
 _CHUNK = 500
+#: Alerts after which what other notifications say is stored by further statements: their rows are held in memory.
+_ENOUGH = 1_000
 
 #: What fires. A literal, no parameter: else neither database uses its index of these alone, and reads all there were.
 FIRING = episodes.c.state == literal_column("'firing'")
 
 State = Literal["firing", "resolved", "expired"]
+#: Parameters of a statement.
+_Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,15 @@ class Stored:
     storm: Storm | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Alerts, one of each identity (:func:`payload.merged`), that came together at a time; `listed` as in `decide`."""
+
+    alerts: Sequence[Alert]
+    now: float
+    listed: bool = False
+
+
 def store(
     connection: Connection,
     alerts: Sequence[Alert],
@@ -124,26 +138,57 @@ def store(
     numbers: Numbers | None = None,
     listed: bool = False,
 ) -> Stored:
-    """Store alerts, one of each identity (:func:`payload.merged`), in the transaction of `connection`.
+    """Store alerts, one of each identity, in the transaction of `connection`.
 
     Call it at most once for each notification, with the time of its arrival; a repetition changes nothing.
     """
+    return store_all(connection, [Told(alerts, now, listed)], numbers=numbers)[0]
+
+
+def store_all(connection: Connection, told: Sequence[Told], *, numbers: Numbers | None = None) -> tuple[Stored, ...]:
+    """The same for several notifications, in their order, as if each were stored by itself; says what each changed."""
     storm.lock(connection)
-    known = _known(connection, [alert.identity for alert in alerts], now)
-    found = [(alert, decide(known.get(alert.identity), alert, now, listed=listed)) for alert in alerts]
-    new = [_row(alert, change, now) for alert, change in found if isinstance(change, Opened)]
-    if new:
-        connection.execute(episodes.insert(), new)
-    _see(connection, [(alert, change) for alert, change in found if isinstance(change, Seen)], now)
-    ended = [change for _, change in found if isinstance(change, Ended)]
-    _end(connection, ended, now)
-    opened = tuple(row["id"] for row in new if row["state"] == "firing")
-    return Stored(
-        opened=opened,
-        reopened=tuple(change.id for _, change in found if isinstance(change, Seen) and change.reopened),
-        ended=tuple(change.id for change in ended),
-        storm=storm.note(connection, now, numbers or Numbers()) if opened else storm.read(connection),
-    )
+    done = [stored for part in _disjoint(told) for stored in _store(connection, part)]
+    times = [one.now for one, stored in zip(told, done, strict=True) if stored.opened]
+    last = storm.note(connection, max(times), numbers or Numbers()) if times else storm.read(connection)
+    return tuple(replace(stored, storm=last) for stored in done)
+
+
+def _disjoint(told: Sequence[Told]) -> Iterator[list[Told]]:
+    """Parts of it in which no alert comes twice, so that none depends on another; each ends when it has enough."""
+    part: list[Told] = []
+    there: set[str] = set()
+    for one in told:
+        identities = {alert.identity for alert in one.alerts}
+        if len(there) >= _ENOUGH or not there.isdisjoint(identities):
+            yield part
+            part, there = [], set()
+        part.append(one)
+        there |= identities
+    yield part
+
+
+def _store(connection: Connection, told: Sequence[Told]) -> list[Stored]:
+    """Store a part, and say what each changed; the storm apart."""
+    known = _known(connection, {alert.identity: one.now for one in told for alert in one.alerts})
+    done, new, seen, ended = [], list[_Row](), list[_Row](), list[_Row]()
+    for one in told:
+        found = [(alert, decide(known.get(alert.identity), alert, one.now, listed=one.listed)) for alert in one.alerts]
+        rows = [_row(alert, change, one.now) for alert, change in found if isinstance(change, Opened)]
+        new += rows
+        seen += [_seen(alert, change, one.now) for alert, change in found if isinstance(change, Seen)]
+        ended += [_ended(change, one.now) for _, change in found if isinstance(change, Ended)]
+        done.append(
+            Stored(
+                opened=tuple(row["id"] for row in rows if row["state"] == "firing"),
+                reopened=tuple(change.id for _, change in found if isinstance(change, Seen) and change.reopened),
+                ended=tuple(change.id for _, change in found if isinstance(change, Ended)),
+            )
+        )
+    for statement, rows in ((episodes.insert(), new), (_SEE, seen), (_END, ended)):
+        if rows:
+            connection.execute(statement, rows)
+    return done
 
 
 def expire(connection: Connection, ids: Iterable[str], before: float, now: float) -> tuple[str, ...]:
@@ -177,15 +222,18 @@ _COLUMNS: Select[Any] = select(
     episodes.c.last_seen,
     episodes.c.resolved_at,
     episodes.c.expired_at,
+    episodes.c.tombstone_until,
 )
 
 
-def _known(connection: Connection, identities: Sequence[str], now: float) -> dict[str, Known]:
-    """The episode of each identity that fires, else the one that ended last and is remembered."""
+def _known(connection: Connection, times: Mapping[str, float]) -> dict[str, Known]:
+    """The episode of each identity that fires, else the one that ended last and is remembered at its time."""
     found: dict[str, Known] = {}
-    for some in _chunks(identities):
-        remembered = FIRING | (episodes.c.tombstone_until > now)
+    for some in _chunks(times):
+        remembered = FIRING | (episodes.c.tombstone_until > min(times[identity] for identity in some))
         for row in connection.execute(_COLUMNS.where(episodes.c.identity.in_(some) & remembered)):
+            if row.tombstone_until is not None and row.tombstone_until <= times[row.identity]:
+                continue
             one, other = _of(row), found.get(row.identity)
             if other is None or _age(one) > _age(other):
                 found[row.identity] = one
@@ -201,7 +249,7 @@ def _age(known: Known) -> tuple[bool, float, float]:
     return known.ended_at is None, known.ended_at or 0.0, known.starts_at
 
 
-def _row(alert: Alert, change: Opened, now: float) -> dict[str, Any]:
+def _row(alert: Alert, change: Opened, now: float) -> _Row:
     over = change.ended_at is not None
     return {
         "id": uuid.uuid4().hex,
@@ -220,35 +268,26 @@ def _row(alert: Alert, change: Opened, now: float) -> dict[str, Any]:
     }
 
 
-def _see(connection: Connection, seen: Sequence[tuple[Alert, Seen]], now: float) -> None:
-    if not seen:
-        return
-    statement = (
-        update(episodes)
-        .where(episodes.c.id == bindparam("of"))
-        .values(state="firing", resolved_at=None, expired_at=None, tombstone_until=None, last_seen=now)
-    )
-    rows = [
-        {
-            "of": change.id,
-            "starts_at": change.starts_at,
-            "annotations": dict(alert.annotations),
-            "fingerprint": alert.fingerprint,
-        }
-        for alert, change in seen
-    ]
-    connection.execute(statement, rows)
+_SEE = (
+    update(episodes)
+    .where(episodes.c.id == bindparam("of"))
+    .values(state="firing", resolved_at=None, expired_at=None, tombstone_until=None)
+)
+_END = update(episodes).where(episodes.c.id == bindparam("of")).values(state="resolved", expired_at=None)
 
 
-def _end(connection: Connection, ended: Sequence[Ended], now: float) -> None:
-    if not ended:
-        return
-    statement = (
-        update(episodes)
-        .where(episodes.c.id == bindparam("of"))
-        .values(state="resolved", expired_at=None, tombstone_until=now + TOMBSTONE, last_seen=now)
-    )
-    connection.execute(statement, [{"of": change.id, "resolved_at": change.ended_at} for change in ended])
+def _seen(alert: Alert, change: Seen, now: float) -> _Row:
+    return {
+        "of": change.id,
+        "starts_at": change.starts_at,
+        "annotations": dict(alert.annotations),
+        "fingerprint": alert.fingerprint,
+        "last_seen": now,
+    }
+
+
+def _ended(change: Ended, now: float) -> _Row:
+    return {"of": change.id, "resolved_at": change.ended_at, "last_seen": now, "tombstone_until": now + TOMBSTONE}
 
 
 def _chunks(items: Iterable[str]) -> Iterator[list[str]]:

@@ -119,12 +119,10 @@ class Intake:
         )
 
     async def _group(self, alerts: Sequence[Alert], now: float, *, listed: bool) -> episodes.Stored:
-        numbers = self._numbers()
+        return await self._store.group_one(self._write, episodes.Told(alerts, now, listed))
 
-        def work(connection: Connection) -> episodes.Stored:
-            return episodes.store(connection, alerts, now, numbers=numbers, listed=listed)
-
-        return await self._store.group(work)
+    def _write(self, connection: Connection, told: Sequence[episodes.Told]) -> Sequence[episodes.Stored]:
+        return episodes.store_all(connection, told, numbers=self._numbers())
 
     def _note(self, sent: Notification, alerts: Sequence[Alert], invalid: Sequence[Invalid], now: float) -> None:
         """Count and show what was stored, and what could not be."""

@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between two looks at what is missing, unless an alert comes.
 EVERY = 2.0
+#: Seconds between an alert and the look at what is missing.
+PAUSE = 0.05
 #: Seconds after which what is held is decided again.
 HELD = 30.0
 #: Seconds between two looks at what Prometheus remembers of the store.
@@ -111,6 +113,8 @@ class Responder:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
                     await self._woken.wait()
+                # What comes in a rush is looked at together.
+                await asyncio.sleep(PAUSE)
             self._woken.clear()
 
     async def look(self) -> None:

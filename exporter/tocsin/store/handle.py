@@ -6,7 +6,6 @@ The exporter goes on without a store. Whoever needs it gets a StoreError, and re
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import structlog
@@ -15,7 +14,7 @@ from sqlalchemy import Connection
 from tocsin.store.errors import OF_ONE_STATEMENT, StoreError, StoreLost
 from tocsin.store.retention import forget
 from tocsin.store.store import Probe, Store, nothing
-from tocsin.store.writer import Writer
+from tocsin.store.writer import One, Together, Writer
 from tocsin.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
@@ -96,7 +95,11 @@ class StoreHandle:
 
     async def group(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in a transaction with others that come now (Writer.submit): many writers, one wait for the disk."""
-        return await self._noted(lambda: asyncio.wrap_future(self._grouped(work)))
+        return await self._noted(lambda: asyncio.wrap_future(self._grouping().submit(work)))
+
+    async def group_one(self, work: Together[One, T], one: One) -> T:
+        """The same for an item of a kind, which `work` writes together with others of it (Writer.submit_one)."""
+        return await self._noted(lambda: asyncio.wrap_future(self._grouping().submit_one(work, one)))
 
     async def forget(self, now: float) -> int:
         """One step of :func:`tocsin.store.retention.forget`: how many rows were deleted."""
@@ -119,11 +122,11 @@ class StoreHandle:
             raise self._why
         return self._store
 
-    def _grouped(self, work: Callable[[Connection], T]) -> Future[T]:
+    def _grouping(self) -> Writer:
         self._there()
         if self._writer is None:
             raise self._why
-        return self._writer.submit(work)
+        return self._writer
 
     async def _noted(self, access: Callable[[], Awaitable[T]]) -> T:
         """Do it, and show whether it went well. What is the fault of the work itself is nothing of the store's."""

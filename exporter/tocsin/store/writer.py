@@ -1,13 +1,16 @@
 """Grouped writes: what arrives while one transaction is being written goes into the next one together.
 
-One commit, and so one wait for the disk, serves everybody who came meanwhile; nobody waits for a timer. When an item
-fails, its transaction is rolled back and done again with a savepoint for each item, so that it takes nobody with it.
+One commit, and so one wait for the disk, serves everybody who came meanwhile; nobody waits for a timer. Items of one
+kind are written in one call, which needs few statements for many of them. When an item fails, its transaction is rolled
+back and done again with a savepoint for each item, so that it takes nobody with it.
 """
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
@@ -21,8 +24,10 @@ LARGEST = 200
 WAITING = 10_000
 
 T = TypeVar("T")
-_Work = Callable[[Connection], Any]
-_Item = tuple[_Work, Future[Any]]
+One = TypeVar("One")
+#: Writes several items of its kind, in their order; returns a result for each.
+Together = Callable[[Connection, Sequence[One]], Sequence[T]]
+_Item = tuple[Together[Any, Any], Any, Future[Any]]
 _Done = tuple[Any, Exception | None]
 
 
@@ -47,13 +52,20 @@ class Writer:
         kept; or the StoreError of the transaction, when nothing of anybody was kept (unless it is `uncertain`).
         Raises StoreBusy when too many wait, and when the writer is closed. In asyncio: `asyncio.wrap_future`.
         """
+        return self.submit_one(lambda connection, _: (work(connection),), None)
+
+    def submit_one(self, work: Together[One, T], one: One) -> Future[T]:
+        """As :meth:`submit`, for an item of a kind: `work` is called with all that come now one after another.
+
+        What `work` raises is raised for that item alone: it is called again, with each of them by itself.
+        """
         answer: Future[T] = Future()
         with self._closing:
             if self._closed:
                 raise StoreBusy("the store is being closed")
             if self._items.qsize() >= self._waiting:
                 raise StoreBusy(f"{self._waiting} writes wait already")
-            self._items.put((work, answer))
+            self._items.put((work, one, answer))
         return answer
 
     def close(self) -> None:
@@ -77,7 +89,7 @@ class Writer:
             while len(batch) < self._largest and not self._items.empty():
                 batch.append(self._items.get())
             going = None not in batch
-            self._write([item for item in batch if item is not None and item[1].set_running_or_notify_cancel()])
+            self._write([item for item in batch if item is not None and item[2].set_running_or_notify_cancel()])
 
     def _write(self, batch: list[_Item]) -> None:
         """Write a batch, and then, and only then, answer."""
@@ -85,42 +97,53 @@ class Writer:
             return
         try:
             try:
-                done = self._transaction(batch, _done)
+                done = self._transaction(batch, _all)
             except Exception as error:
                 if not _of_one_item(error):
                     raise
-                done = self._transaction(batch, _done_or_undone)
+                done = self._transaction(batch, _each)
         except Exception as error:
             # Whatever it was, nobody's work was kept, and everybody has to know.
-            for _, answer in batch:
+            for _, _, answer in batch:
                 answer.set_exception(error)
             return
         self._store.probe("group: committed")
-        for (_, answer), (result, failure) in zip(batch, done, strict=True):
+        for (_, _, answer), (result, failure) in zip(batch, done, strict=True):
             if failure is None:
                 answer.set_result(result)
             else:
                 answer.set_exception(failure)
 
-    def _transaction(self, batch: list[_Item], do: Callable[[Connection, _Work], _Done]) -> list[_Done]:
+    def _transaction(self, batch: list[_Item], do: Callable[[Connection, list[_Item]], list[_Done]]) -> list[_Done]:
         done = []
         with self._store.write() as connection:
             self._store.probe("group: begun")
-            for work, _ in batch:
-                done.append(do(connection, work))
-                self._store.probe("group: one written")
+            for _, kind in groupby(batch, key=itemgetter(0)):
+                written = do(connection, list(kind))
+                for _ in written:
+                    self._store.probe("group: one written")
+                done += written
         return done
 
 
-def _done(connection: Connection, work: _Work) -> _Done:
-    return work(connection), None
+def _all(connection: Connection, kind: list[_Item]) -> list[_Done]:
+    """Results of items of one kind, all in one call."""
+    work = kind[0][0]
+    results = work(connection, [one for _, one, _ in kind])
+    return [(result, None) for _, result in zip(kind, results, strict=True)]
 
 
-def _done_or_undone(connection: Connection, work: _Work) -> _Done:
+def _each(connection: Connection, kind: list[_Item]) -> list[_Done]:
+    """The same, each by itself, so that one that fails is undone alone."""
+    return [_done_or_undone(connection, item) for item in kind]
+
+
+def _done_or_undone(connection: Connection, item: _Item) -> _Done:
     """Result of the item, or its error and nothing of it written; raises what the transaction does not survive."""
+    work, one, _ = item
     savepoint = connection.begin_nested()
     try:
-        result = work(connection)
+        (result,) = work(connection, [one])
         savepoint.commit()
     except Exception as error:
         found = translated(error) or error
