@@ -162,6 +162,22 @@ class Says:
         return Vector(t, found, np.ones(len(found)))
 
 
+def test_an_intent_on_a_resource_that_is_held_since_is_decided_anew(shop: Store) -> None:
+    first = decided(shop)
+    second = decided(shop, request(2, asked=plan(cool_down="0s")))
+    assert (first.state, second.state) == ("intent", "intent")
+    with shop.write() as connection:
+        one = actions.claim(connection, first.action_id, "a", 30.0, NOW)
+    assert isinstance(one, Claim)
+    with shop.write() as connection:
+        actions.end(connection, one, "a", "unknown", "timeout", {}, NOW + 5)
+    with shop.write() as connection:
+        assert actions.claim(connection, second.action_id, "a", 30.0, NOW + 6) is None
+    with shop.read() as connection:
+        kept = connection.execute(select(table).where(table.c.id == second.action_id)).one()
+    assert (kept.state, kept.reason) == ("held", "resource_held")
+
+
 class Plans:
     """A policy with one plan."""
 

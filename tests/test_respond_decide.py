@@ -14,6 +14,7 @@ from stores import NOW, episode
 from tocsin.config.models import Guard, Remediation
 from tocsin.guard import audit, switch
 from tocsin.respond import storm
+from tocsin.respond.actions import claim
 from tocsin.respond.decide import FINAL, HELD, Confirmation, Decision, Request, decide
 from tocsin.respond.policy import Plan
 from tocsin.store import Store
@@ -230,3 +231,34 @@ def test_the_document_names_every_reason() -> None:
     tables = re.split(r"^\| (?:held|final) \|.*\n", DOCUMENT.read_text(), flags=re.MULTILINE)
     held, final = (re.findall(r"^\| `([a-z_]+)` \|", part, re.MULTILINE) for part in tables[1:3])
     assert (set(held), set(final)) == (set(HELD), set(FINAL))
+
+
+def test_the_cool_down_counts_from_the_intent_that_is_run_and_not_from_one_that_was_held_again(shop: Store) -> None:
+    def flip(now: float, *, enabled: bool) -> None:
+        with shop.write() as connection:
+            switch.flip(connection, enabled=enabled, principal="ops", reason="x", now=now)
+
+    def again(number: int, now: float) -> Decision:
+        return decided(shop, request(number, confirmation=Confirmation(now, "", "it fires")), now)
+
+    first = decided(shop)
+    flip(NOW + 1, enabled=False)
+    with shop.write() as connection:
+        assert claim(connection, first.action_id, "a", 30.0, NOW + 2) is None
+    flip(NOW + 3, enabled=True)
+    assert again(1, NOW + 1790).state == "intent"
+    assert (again(2, NOW + 1801).reason, again(3, NOW + 3589).reason) == ("cool_down", "cool_down")
+    assert again(4, NOW + 3590).state == "intent"
+
+
+def test_a_resource_counts_for_the_fleet_from_its_last_run(shop: Store) -> None:
+    one = plan({"max_resources": 1})
+
+    def at(number: int, resource: str, now: float) -> Decision:
+        asked = request(number, resource, asked=one, confirmation=Confirmation(now, "", "it fires"))
+        return decided(shop, asked, now)
+
+    assert decided(shop, request(1, asked=one)).state == "intent"
+    assert at(2, "piano", NOW + 3000).state == "intent"
+    assert at(3, "organ", NOW + 3601).reason == "fleet_limit"
+    assert at(4, "organ", NOW + 6600).state == "intent"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select
 
-from tocsin.store.rows import insert_new
+from tocsin.store.rows import insert_new, upsert
 from tocsin.store.tables import limit_slots, limits
 
 
@@ -51,7 +51,7 @@ def room(connection: Connection, limit: Limit, holder: str, now: float) -> Room:
 
 
 def take(connection: Connection, limit: Limit, holder: str, now: float) -> None:
-    """Take one of it; a second time for the same holder takes nothing more. Forgets what is too old to count."""
+    """Take one of it; a second time for the same holder takes no more, but from now on. Forgets what is too old."""
     old = (limit_slots.c.name == limit.name) & (limit_slots.c.taken_at <= now - limit.seconds)
     connection.execute(delete(limit_slots).where(old))
-    insert_new(connection, limit_slots, {"name": limit.name, "holder": holder, "taken_at": now})
+    upsert(connection, limit_slots, {"name": limit.name, "holder": holder, "taken_at": now}, ["taken_at"])

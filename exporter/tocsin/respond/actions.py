@@ -61,16 +61,17 @@ def intents(connection: Connection) -> Sequence[Found]:
 def claim(connection: Connection, action_id: str, owner: str, lease: float, now: float) -> Claim | Ended | None:
     """Take an intent for `lease` seconds. None: it is somebody else's by now, or it has to be decided anew."""
     on = switch.read(connection, lock=True).enabled
-    query = (
-        select(actions, resources.c.capacity_minutes, resources.c.version.label("version_now"))
-        .join(resources, (resources.c.service == actions.c.service) & (resources.c.id == actions.c.resource))
-        .where(actions.c.id == action_id)
-    )
-    # PostgreSQL locks what is named: the resource is not written here.
-    row = connection.execute(query.with_for_update(of=actions)).one_or_none()
-    if row is None or row.state != "intent":
+    of = select(actions.c.service, actions.c.resource).where(actions.c.id == action_id)
+    named = connection.execute(of).one_or_none()
+    if named is None:
         return None
-    again = _again(connection, row, now, on=on)
+    # Locked behind its resource: an action on that which ends unknown now holds this one, or comes after it.
+    row = _locked(connection, action_id, named.service, named.resource)
+    if row.state != "intent":
+        return None
+    key = (resources.c.service == row.service) & (resources.c.id == row.resource)
+    resource = connection.execute(select(resources).where(key)).one()
+    again = _again(connection, row, resource, now, on=on)
     if again:
         _set(connection, action_id, now, state="held", reason=again)
         append(connection, _record(row, "action.held", "held", again, now, {}))
@@ -82,16 +83,18 @@ def claim(connection: Connection, action_id: str, owner: str, lease: float, now:
     until = now + lease
     _set(connection, action_id, now, state="running", lease_owner=owner, lease_until=until, started_at=now)
     append(connection, _record(row, "action.started", "running", None, now, {"owner": owner}))
-    return Claim(row.id, row.episode_id, row.operation, row.service, row.resource, row.capacity_minutes, until)
+    return Claim(row.id, row.episode_id, row.operation, row.service, row.resource, resource.capacity_minutes, until)
 
 
-def _again(connection: Connection, row: Found, now: float, *, on: bool) -> str:
+def _again(connection: Connection, row: Found, resource: Found, now: float, *, on: bool) -> str:
     """Why an intent has to be decided anew, one of the reasons to hold it; empty when it has not."""
     if not on:
         return "kill_switch"
     if connection.execute(select(meta.c.restored_at)).scalar_one() is not None:
         return "store_restored"
-    if not 0 <= now - row.updated_at <= FRESH or row.version_now != row.resource_version:
+    if resource.held_since is not None:
+        return "resource_held"
+    if not 0 <= now - row.updated_at <= FRESH or resource.version != row.resource_version:
         return INTERRUPTED
     return ""
 
