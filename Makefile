@@ -9,8 +9,8 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 # Further arguments: make test PYTEST_ARGS='-k breach', make demo DEMO_ARGS=--once, make lock LOCK_ARGS=--upgrade
 PYTEST_ARGS ?=
-# Many tests wait for a real server: three at a time keep two cores busy.
-PARALLEL := --numprocesses 3 --dist worksteal
+# Many tests wait for a real server: four at a time keep two cores busy.
+PARALLEL := --numprocesses 4 --dist worksteal
 DEMO_ARGS ?=
 LOCK_ARGS ?=
 

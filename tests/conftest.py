@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # A deadline on a shared machine finds slow neighbours, not slow code; CI must also find the same things twice.
-settings.register_profile("default", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+# Half as many examples as usual: there are a hundred such tests, and those that need more say so.
+settings.register_profile("default", deadline=None, max_examples=50)
+settings.register_profile(
+    "ci", settings.get_profile("default"), derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 # On another Python the same code is looked at again: fewer examples find what depends on that.
 settings.register_profile("again", settings.get_profile("ci"), max_examples=20)
 _AGAIN = os.environ.get("WITHOUT_SERVERS") == "true"

@@ -12,7 +12,7 @@ from tocsin.generate import render, rules
 from tools.servers import require
 
 #: promtool and amtool do one thing after the other: more threads would only collect their garbage, and more often.
-THRIFTY = {"GOMAXPROCS": "1", "GOGC": "400"}
+THRIFTY = {"GOMAXPROCS": "1", "GOGC": "1600"}
 
 PROCESS: dict[str, Any] = {"source": {"url": "http://127.0.0.1:9090"}, "services": ["*.yml"]}
 

@@ -227,7 +227,7 @@ def test_links_of_several_labels_name_the_resource_as_the_gauges_do(tmp_path: Pa
     groups = rules.files(process(target=MINUTE), [model])
     test = document(["../shop.yml"], 60, [case("links", 60, [lasting("x", 2, host="h 1", disk="/a")], [])])
     labels = {"severity": "2", "tocsin_service": "shop", "host": "h 1", "disk": "/a", "resource": "h 1/\\/a"}
-    texts = {"summary": "s", "logs_url": "https://l/?q=h%201%2F%5C%2Fa"}
+    texts = {"summary": "s", "value": "2", "logs_url": "https://l/?q=h%201%2F%5C%2Fa"}
     (found,) = (one for group in groups["rules/shop.yml"]["groups"] for one in group["rules"] if one["alert"] == "A")
     texts["description"] = "Its condition holds; the value is 2.\nExpression: x > 1"
     assert set(found["annotations"]) == set(texts)

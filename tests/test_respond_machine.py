@@ -179,7 +179,7 @@ class Line(Steps):
 TestLine = Line.TestCase
 TestLine.settings = settings(
     # As the profile asks for; each example is as much as many.
-    max_examples=settings.default.max_examples // 3,
+    max_examples=2 * settings.default.max_examples // 3,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -74,6 +74,8 @@ def test_a_threshold_on_a_scraped_gauge_fires_and_resolves_without_scrape_labels
             assert one["annotations"] == {
                 "summary": "full of piano (shop) is above 80%: 92%",
                 "description": "The value is 92%; it has been above 80% for at least 2s.",
+                "value": "0.92",
+                "threshold": "0.8",
             }
             values["piano"] = 0.8
             until(lambda: not alerts(server.url), "it resolved at the bound")

@@ -8,7 +8,7 @@ import hmac
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import bcrypt
@@ -20,9 +20,13 @@ from tocsin.config.models import TlsServer
 
 log = structlog.get_logger(__name__)
 
-#: Checked against when a user is unknown, so that it takes as long as for a known one.
-_NOBODY = bcrypt.hashpw(b"nobody", bcrypt.gensalt(10)).decode()
 _ASK = {"WWW-Authenticate": 'Basic realm="tocsin"'}
+
+
+@cache
+def _nobody() -> str:
+    """Checked against when a user is unknown, so that it takes as long as for a known one."""
+    return bcrypt.hashpw(b"nobody", bcrypt.gensalt(10)).decode()
 
 
 def tls_context(model: TlsServer) -> ssl.SSLContext:
@@ -118,7 +122,7 @@ def basic_auth(users: Mapping[str, str], but_for: Callable[[web.Request], bool])
         kept = known(hmac.digest(key, f"{user}\0{password}".encode(), hashlib.sha256))
         if not kept:
             # bcrypt reads 72 bytes; more are refused rather than cut.
-            text, stored = password.encode(), users.get(user, _NOBODY)
+            text, stored = password.encode(), users.get(user) or _nobody()
             fits = len(text) <= 72 and await asyncio.to_thread(bcrypt.checkpw, text, stored.encode())
             kept.append(fits and user in users)
         return kept[0]
