@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup tools test lint matrix proof bench demo generate lock clean
+.PHONY: help setup tools ready test lint matrix proof bench demo generate lock clean
 
 BIN := .venv/bin
 # Hundreds of processes start here: each would compile all of Tocsin anew.
@@ -33,10 +33,14 @@ ENVIRONMENT := pyproject.toml requirements-dev.lock tests/tools/venv.sh
 tools: ## Install Prometheus, Alertmanager, VictoriaMetrics and PostgreSQL (Debian as root), or say what is missing
 	@tests/tools/packages.sh
 
-test: setup tools ## Run all tests, end-to-end ones included
+# Both wait for the network most of the time.
+ready:
+	@tests/tools/packages.sh & packages=$$!; $(MAKE) --no-print-directory setup; made=$$?; wait $$packages && exit $$made
+
+test: ready ## Run all tests, end-to-end ones included
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
-lint: setup tools ## Check style, types, layers, committed rules, and that the tree names no machine
+lint: ready ## Check style, types, layers, committed rules, and that the tree names no machine
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
@@ -44,16 +48,16 @@ lint: setup tools ## Check style, types, layers, committed rules, and that the t
 	@tests/tools/artefacts.sh
 	@tests/tools/clean_tree.sh
 
-matrix: setup tools ## Run unit tests on other Pythons, end-to-end tests on the newest Prometheus and Alertmanager
+matrix: ready ## Run unit tests on other Pythons, end-to-end tests on the newest Prometheus and Alertmanager
 	@MAKE="$(MAKE)" tests/tools/matrix.sh $(PARALLEL) $(PYTEST_ARGS)
 
-proof: setup tools ## Kill, stop, cut and fill up Tocsin 5,000 times on each store, and count what it did (hours)
+proof: ready ## Kill, stop, cut and fill up Tocsin 5,000 times on each store, and count what it did (hours)
 	@TOCSIN_PROOF=proof $(BIN)/python -m pytest $(PARALLEL) -rP tests/proof $(PYTEST_ARGS)
 
-bench: setup tools ## Run the benchmarks against their peers
+bench: ready ## Run the benchmarks against their peers
 	@$(BIN)/python bench/run.py
 
-demo: setup tools ## Run the demonstration with real servers (DEMO_ARGS=--once to run it without a terminal)
+demo: ready ## Run the demonstration with real servers (DEMO_ARGS=--once to run it without a terminal)
 	@exec $(BIN)/tocsin demo $(DEMO_ARGS)
 
 generate: setup ## Write the committed rules, routes and dashboards anew from examples/

@@ -51,7 +51,9 @@ def place(kind: str, request: pytest.FixtureRequest, folder: Path) -> Place:
     if kind == "sqlite":
         return Place(f"sqlite:///{folder / 'tocsin.db'}", None, None)
     cluster = request.getfixturevalue("postgresql")
-    return Place(cluster.database(), PASSWORD, cluster)
+    url = cluster.take()
+    request.addfinalizer(lambda: cluster.give_back(url))
+    return Place(url, PASSWORD, cluster)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -29,8 +29,9 @@ signals:
     expr: load
     by: [node]
     forecast: false
-    alert: {critical: {tier: 4, grades: 3, page: true}}
-  gone: {expr: 'nothing_here', by: [node], forecast: false, alert: {critical: {tier: 4}}}
+    interval: 5m
+    alert: {critical: {tier: 4, grades: 2, page: true}}
+  gone: {expr: 'nothing_here', by: [node], forecast: false, interval: 5m, alert: {critical: {tier: 4}}}
 thresholds:
   queue: {expr: 'queue', by: [node], critical: 10, for: 5m}
 """
@@ -88,9 +89,9 @@ def jumps_at(end: float) -> list[float]:
     return [end - 13.5 * DAY + i * 14 * 3600 for i in range(23)]
 
 
-def run(folder: Path, url: str, *more: str, service: str = SERVICE) -> Result:
+def run(folder: Path, url: str, *more: str) -> Result:
     (folder / "tocsin.yml").write_text(f"source: {{url: '{url}'}}\nservices: [shop.yml]\n")
-    (folder / "shop.yml").write_text(service)
+    (folder / "shop.yml").write_text(SERVICE)
     (folder / "mine.yml").write_text(MINE)
     command = ["rules", "--config.file", str(folder / "tocsin.yml"), str(folder / "mine.yml"), "--skip-tests", *more]
     return CliRunner().invoke(check, command, catch_exceptions=False)
@@ -126,9 +127,9 @@ def test_an_alert_on_an_expression_had_the_episodes_that_outlast_its_for(told: d
 
 
 def test_an_alert_on_a_tier_had_the_episodes_of_the_fold(told: dict[str, dict[str, Any]]) -> None:
-    # Three grades of a minute and a scrape of 15 s before it fires, five minutes after the jump is over.
+    # Two grades of five minutes and a scrape of 15 s before it fires, two grades after the jump is over.
     load = told["ShopLoadCritical"]
-    assert (load["episodes"], load["median_seconds"]) == (23, JUMP * MINUTE - (2 * MINUTE + 15) + 300)
+    assert (load["episodes"], load["median_seconds"]) == (23, JUMP * MINUTE - (5 * MINUTE + 15) + 10 * MINUTE)
     assert load["unbearable"] == "pages 1.6 times a day"
 
 
@@ -172,14 +173,10 @@ def test_the_watchdog_is_not_asked_about(told: dict[str, dict[str, Any]]) -> Non
 
 
 def test_people_see_a_table_and_whom_nobody_could_live_with(history: tuple[str, float], tmp_path: Path) -> None:
-    # A fifth of the grades takes a fifth of the time: each jump has three of them.
-    coarse = SERVICE.replace("    forecast: false\n", "    forecast: false\n    interval: 5m\n").replace(
-        "grades: 3", "grades: 1"
-    )
-    result = run(tmp_path, "http://127.0.0.1:1", "--source", history[0], "--strict", service=coarse)
+    result = run(tmp_path, "http://127.0.0.1:1", "--source", history[0], "--strict")
     assert result.exit_code == 3
     row = next(line for line in result.stdout.splitlines() if line.startswith("ShopLoadCritical "))
-    assert row.split() == ["ShopLoadCritical", "yes", "23", "11.5", "24m45s", "2.8%"]
+    assert row.split() == ["ShopLoadCritical", "yes", "23", "11.5", "19m45s", "2.3%"]
     assert (
         "cannot be judged here: needs tocsin_severity_level in the source: TocsinScrapedWithoutHonorLabels, Level\n"
         in result.stdout

@@ -50,6 +50,7 @@ class Cluster:
         self._folder = Path(tempfile.mkdtemp(prefix="tocsin-postgres-"))
         self._user = pwd.getpwnam("postgres" if _exists("postgres") else "nobody") if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
+        self._empty: list[str] = []
         self._names = (f"test{i}" for i in itertools.count())
         self.port = free_port()
         self.password_file = self._folder / "password"
@@ -119,6 +120,22 @@ class Cluster:
         name = next(self._names)
         self.execute(f"CREATE DATABASE {name}")
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
+
+    def take(self) -> str:
+        """The same; one that was given back is at hand at once."""
+        return self._empty.pop() if self._empty else self.database()
+
+    def give_back(self, url: str) -> None:
+        """Empty a database for whoever takes one next; one that cannot be emptied is left as it is."""
+        with contextlib.suppress(psycopg.Error), psycopg.connect(url, password=PASSWORD, autocommit=True) as connection:
+            connection.execute("SET lock_timeout = '5s'")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+            self._empty.append(url)
 
     def _argv(self, program: str, *arguments: str) -> Sequence[str]:
         argv = [str(self._bin / program), *arguments]

@@ -17,6 +17,7 @@ if ! "$folder/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 1
 fi
 
 echo "setup: installing requirements-dev.lock into $folder ($("$folder/bin/python" --version))"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+# What is imported is compiled then: all of it would take longer than the rest.
+"$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --only-binary :all: --require-hashes \
   -r requirements-dev.lock
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
