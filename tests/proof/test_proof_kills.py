@@ -32,6 +32,8 @@ POINTS = (
 KILLS = sized(20, 200, 5000)
 #: Kills on one store, before it has to settle and is looked at.
 ROUND = 25
+#: Tests among which they are divided: so many can run side by side.
+PARTS = sized(1, 2, 20)
 
 
 def killed(site: Site, load: Load, port: int, chance: random.Random, turn: int) -> str:
@@ -50,21 +52,24 @@ def killed(site: Site, load: Load, port: int, chance: random.Random, turn: int) 
     return where
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_nothing_is_done_twice_or_lost_however_often_it_is_killed(
-    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str, part: int
 ) -> None:
     died: Counter[str] = Counter()
     states: Counter[str] = Counter()
-    for number in range(-(-KILLS // ROUND)):
+    rounds = range(part, -(-KILLS // ROUND), PARTS)
+    for number in rounds:
         folder = tmp_path / str(number)
         folder.mkdir()
         turns = range(number * ROUND, min(KILLS, (number + 1) * ROUND))
         where, found = one_round(folder, place(kind, request, folder), turns)
         died += where
         states += found
-    assert died.total() == KILLS
-    told(f"{kind}: {KILLS} kills, {dict(died)}, actions {dict(states)}")
+    kills = sum(min(KILLS, (number + 1) * ROUND) - number * ROUND for number in rounds)
+    assert died.total() == kills
+    told(f"{kind}: {kills} kills, {dict(died)}, actions {dict(states)}")
 
 
 def one_round(folder: Path, where: Place, turns: range) -> tuple[Counter[str], Counter[str]]:
