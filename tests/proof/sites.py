@@ -3,11 +3,13 @@
 import contextlib
 import hashlib
 import http.client
+import itertools
 import json
 import multiprocessing
 import os
 import random
 import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -24,13 +26,13 @@ import yaml
 from dying import TOKEN
 from proof_child import Fate, Shared, serve
 from stores import Place
-from tocsin.demo.servers import free_port
 from world import World
 
 #: Seconds between two runs on one resource.
 COOL_DOWN = 10.0
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tocsin.cli.serve"])
+_PORTS = itertools.count()
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 #: Where a new episode or a held one waits for a decision, or a decision for its end.
 _OPEN = (
@@ -292,5 +294,17 @@ def until(true: Callable[[], object], seconds: float = 40.0) -> None:
 
 
 def ports(count: int) -> list[int]:
-    """Ports that are free."""
-    return [free_port() for _ in range(count)]
+    """Ports that are free, and stay so while nobody listens there.
+
+    They are below those that Linux gives to whoever asks for any, and each worker has a thousand.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return list(itertools.islice(filter(_free, (20_000 + 1_000 * (worker % 12) + i % 1_000 for i in _PORTS)), count))
+
+
+def _free(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as found, contextlib.suppress(OSError):
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(("127.0.0.1", port))
+        return True
+    return False
