@@ -203,18 +203,23 @@ def test_a_token_that_cannot_be_sent_certainly_did_nothing(content: str | None, 
     assert outcome == Outcome("failed", "secret_unusable")
 
 
-def test_a_certificate_that_nobody_trusts_certainly_did_nothing(tmp_path: Path) -> None:
+def test_a_certificate_that_nobody_trusts_certainly_did_nothing_and_one_of_the_given_authorities_is_trusted(
+    tmp_path: Path,
+) -> None:
     argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     argv += ["-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
     subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
 
-    async def go(scheme: str, **options: Any) -> Outcome:
-        async with raw(answering(OK), **options) as url:
-            return await operation.run(task(), parameters(url.replace("http:", scheme), timeout="2s"))
+    async def go(**more: Any) -> Outcome:
+        async with raw(answering(OK), ssl=context) as url:
+            return await operation.run(task(), parameters(url.replace("http:", "https:"), timeout="2s", **more))
 
-    assert asyncio.run(go("https:", ssl=context)) == Outcome("failed", "tls_failed")
+    assert asyncio.run(go()) == Outcome("failed", "tls_failed")
+    assert asyncio.run(go(ca_file=str(tmp_path / "cert.pem"))) == Outcome("ok", "done", {"status": 200})
+    assert asyncio.run(go(ca_file=str(tmp_path / "missing.pem"))) == Outcome("failed", "ca_unusable")
+    assert asyncio.run(go(ca_file=str(tmp_path / "key.pem"))) == Outcome("failed", "ca_unusable")
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

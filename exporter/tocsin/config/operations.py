@@ -81,6 +81,8 @@ class HttpParameters(Model):
     """Fixed values that the receiver gets as `parameters`."""
     token_file: Path | None = None
     """File with a bearer token; a newline at its end is ignored, and it is read for each request."""
+    ca_file: Path | None = None
+    """File with the certificates of the authorities that are trusted, instead of those of the system."""
     headers: Annotated[dict[Name, str], AfterValidator(_headers)] = Field(default_factory=dict)
     """Further headers by name; `/config` does not show their values."""
     expect: tuple[Status, ...] = ()

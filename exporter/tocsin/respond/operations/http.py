@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import ssl
 
 import aiohttp
 
@@ -25,6 +26,7 @@ REASONS = (
     "no_time_left",
     # failed
     "secret_unusable",
+    "ca_unusable",
     "name_not_resolved",
     "tls_failed",
     "connection_failed",
@@ -51,6 +53,10 @@ _NOT_HERE = (301, 307, 308)
 _GATEWAY = (502, 504, *range(520, 528), 530, 598, 599)
 
 
+class _CaError(Exception):
+    """The certificates of the authorities cannot be read."""
+
+
 class _Request:
     """One request. `begun` from the moment at which its first byte may be sent, `status` once that has come."""
 
@@ -62,6 +68,7 @@ class _Request:
     async def send(self) -> bool:
         """Send it, and read the answer; False when that is too long."""
         headers = await asyncio.to_thread(_headers, self._task, self._parameters)
+        trusted = await asyncio.to_thread(_trusted, self._parameters)
         connector = Connector(self._task.allowed, self._connected, self._lookup)
         async with (
             aiohttp.ClientSession(
@@ -77,6 +84,7 @@ class _Request:
                 data=_body(self._task, self._parameters),
                 headers=headers,
                 allow_redirects=False,
+                ssl=trusted,
             ) as response,
         ):
             self.status = response.status
@@ -110,6 +118,8 @@ async def run(task: Task, parameters: HttpParameters, *, lookup: Lookup = system
         return Outcome("refused", error.reason)
     except SecretError:
         return Outcome("failed", "secret_unusable")
+    except _CaError:
+        return Outcome("failed", "ca_unusable")
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         if not request.begun:
             return Outcome("failed", _not_begun(error))
@@ -165,6 +175,16 @@ def _headers(task: Task, parameters: HttpParameters) -> dict[str, str]:
             raise SecretError("the token is not one line of ASCII")
         headers["Authorization"] = f"Bearer {token}"
     return headers
+
+
+def _trusted(parameters: HttpParameters) -> ssl.SSLContext | bool:
+    """Whose certificates are trusted; True stands for what the system trusts."""
+    if parameters.ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=parameters.ca_file)
+    except OSError as error:
+        raise _CaError from error
 
 
 def _body(task: Task, parameters: HttpParameters) -> bytes:
