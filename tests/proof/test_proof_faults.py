@@ -43,7 +43,7 @@ def test_the_nth_write_to_the_file_fails_and_nothing_is_wrong(tmp_path: Path) ->
                     failed += site.shared.writes == 0
             site.shared.fail(0, 0)
             site.settle(load, [port])
-            found = check(site.rows, world.calls, load.acknowledged, cool_down=COOL_DOWN)
+        found = check(site.rows, world.calls, load.acknowledged, cool_down=COOL_DOWN)
     site.integrity()
     assert (found.wrong, load.wrong) == ((), [])
     # Most alerts are more than twenty writes, or the next ones do what is missing.
@@ -163,7 +163,7 @@ def test_the_line_is_cut_at_the_nth_write_and_nothing_is_wrong(tmp_path: Path, p
                     cut += line.left == 0
             line.cut(0, sent=False)
             site.settle(load, [port])
-            found = check(site.rows, world.calls, load.acknowledged, cool_down=COOL_DOWN)
+        found = check(site.rows, world.calls, load.acknowledged, cool_down=COOL_DOWN)
     assert (found.wrong, load.wrong) == ((), [])
     assert cut >= NTH / 2
     told(f"the line was cut {cut} times at {len(load.acknowledged)} alerts, actions {dict(found.states)}")

@@ -82,9 +82,10 @@ def one_round(folder: Path, where: Place, turns: range) -> tuple[Counter[str], C
         died = Counter(killed(site, load, port, chance, turn) for turn in turns)
         with site.serving(port):
             site.settle(load, [port])
-            found = check(site.rows, world.calls, load.acknowledged, cool_down=COOL_DOWN)
             # A human sees every unknown.
-            until(lambda: (gauge(port, 'tocsin_actions_unknown{tocsin_service="shop"}') or 0) == found.held, 10)
+            ((held,),) = site.rows("SELECT count(*) FROM resources WHERE held_since IS NOT NULL")
+            until(lambda: (gauge(port, 'tocsin_actions_unknown{tocsin_service="shop"}') or 0) == held, 10)
+        found = check(site.rows, world.calls, load.acknowledged, cool_down=COOL_DOWN)
     site.integrity()
-    assert (found.wrong, load.wrong) == ((), [])
+    assert (found.wrong, load.wrong, found.held) == ((), [], held)
     return died, Counter(found.states)
