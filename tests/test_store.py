@@ -12,7 +12,7 @@ from tocsin.store import Store, StoreBusy, StoreCannotOpen, StoreConflict, Store
 from tocsin.store.catalogue import Seed, seed
 from tocsin.store.head import Head, audit_head
 from tocsin.store.migrations import newest
-from tocsin.store.retention import FORGOTTEN, KEPT, forget
+from tocsin.store.retention import KEPT, forget
 from tocsin.store.rows import insert_new, upsert
 from tocsin.store.tables import (
     METADATA,
@@ -257,10 +257,44 @@ def test_what_is_too_old_is_forgotten_in_steps_and_the_audit_is_kept(store: Stor
         connection.execute(insights.insert(), {"id": "young", "at": young, **insight})
         connection.execute(audit.insert(), {**link(1), "at": 0.0})
     assert [forget(store, NOW, rows=10) for _ in range(4)] == [11, 10, 5, 0]
-    for table in FORGOTTEN:
+    for table in (decisions, insights):
         with store.read() as connection:
             assert connection.execute(select(table.c.id)).scalars().all() == ["young"]
     assert count(store, audit) == 1
+
+
+def test_an_ended_episode_is_forgotten_unless_somebody_acted_on_it_or_judged_it(store: Store) -> None:
+    old, young = NOW - KEPT - 1, NOW - KEPT + 1
+    ended = {"state": "resolved", "resolved_at": old, "tombstone_until": old, "first_seen": old, "last_seen": old}
+    kept: dict[str, dict[str, Any]] = {
+        "firing": {"first_seen": old, "last_seen": old},
+        "seen": {**ended, "last_seen": young},
+        "begun": {**ended, "first_seen": young},
+        "judged": {**ended, "outcome": "dismissed"},
+        "acted": ended,
+        "told": ended,
+    }
+    action = {
+        "operation": "http",
+        "service": "s",
+        "resource": "r",
+        "parameters": {},
+        "dry_run": True,
+        "state": "dry_run",
+    }
+    message = {"kind": "firing", "receiver": "oncall", "payload": {}, "created_at": old, "due_at": old, "attempts": 0}
+    with store.write() as connection:
+        for i in range(12):
+            row = {**ended, "state": "expired", "expired_at": old} if i % 2 else ended
+            connection.execute(episodes.insert(), episode(i, **row))
+        for i, (name, row) in enumerate(kept.items()):
+            connection.execute(episodes.insert(), episode(100 + i, id=name, **row))
+        times = {"created_at": old, "updated_at": old}
+        connection.execute(actions.insert(), {"id": "a", "episode_id": "acted", **action, **times})
+        connection.execute(outbox.insert(), {"id": "m", "episode_id": "told", **message})
+    assert [forget(store, NOW, rows=10) for _ in range(3)] == [10, 2, 0]
+    with store.read() as connection:
+        assert set(connection.execute(select(episodes.c.id)).scalars()) == set(kept)
 
 
 def test_a_message_leaves_the_queue_when_it_was_sent(store: Store) -> None:
