@@ -60,10 +60,16 @@ class World:
         self.status = 200
         self.asked = 0
         self.url: str | None = None
-        self.handle = StoreHandle(f"sqlite:///{folder / 'tocsin.db'}", Telemetry())
+        self.telemetry = Telemetry()
+        self.handle = StoreHandle(f"sqlite:///{folder / 'tocsin.db'}", self.telemetry)
         self.intake = Intake(Telemetry(), self.handle, replica_labels=lambda: ("replica",))
         self.reconciler = Reconciler(
-            self.intake, self.handle, lambda: self.now, url=lambda: self.url, replica_labels=lambda: ("replica",)
+            self.intake,
+            self.handle,
+            self.telemetry,
+            lambda: self.now,
+            url=lambda: self.url,
+            replica_labels=lambda: ("replica",),
         )
 
     def run(self, talk: Callable[[], Awaitable[None]], *, listening: bool = True) -> None:
@@ -174,6 +180,10 @@ def test_what_does_not_answer_well_resolves_nothing(world: World, status: int, a
         assert await world.states() == {"Stays": "firing"}
 
     world.run(talk)
+    outcomes = {one: world.telemetry.value("reconciliations_total", one) for one in ("ok", "unreachable", "unreadable")}
+    # One alert of the list that cannot be read spoils it; else it was no list.
+    spoiled = bool(alerts) and isinstance(alerts, list)
+    assert outcomes == {"ok": 0, "unreachable": not spoiled, "unreadable": spoiled}
 
 
 def test_one_that_cannot_be_reached_resolves_nothing(world: World) -> None:
@@ -219,6 +229,7 @@ def test_a_resolved_one_that_fires_in_the_list_all_the_same_goes_on(world: World
             assert await world.states() == {"Both": state}
 
     world.run(talk)
+    assert world.telemetry.value("reconciliations_total", "ok") == 2
 
 
 def test_alerts_that_were_left_out_are_asked_for_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +269,7 @@ def test_the_postgresql_store_expires_and_reopens_likewise(tmp_path: Path, somew
     world.handle = StoreHandle(somewhere.url, Telemetry(), password=lambda: somewhere.password)
     world.intake = Intake(Telemetry(), world.handle)
     world.reconciler = Reconciler(
-        world.intake, world.handle, lambda: world.now, url=lambda: world.url, replica_labels=tuple
+        world.intake, world.handle, world.telemetry, lambda: world.now, url=lambda: world.url, replica_labels=tuple
     )
 
     async def talk() -> None:

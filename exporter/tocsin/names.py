@@ -216,6 +216,13 @@ OWN = _families(
     Family("refusals_total", "always", "Callers and actions that were refused, by reason.", ("reason",), "counter"),
     Family("episodes", "always", "Episodes of alerts that are open.", (SERVICE,)),
     Family("acknowledged", "always", "1 while the alert is acknowledged.", ("alertname", SERVICE, SIGNAL, RESOURCE)),
+    Family(
+        "reconciliations_total",
+        "always",
+        "Comparisons of what is open with Alertmanager's list, by outcome: ok, unreachable, unreadable, store, fault.",
+        ("outcome",),
+        "counter",
+    ),
     Family("storm", "always", "1 while so many new alerts arrive that no action is begun.", when_known=True),
     Family("actions_total", "always", "Actions that ended, by outcome.", ("operation", "outcome"), "counter"),
     Family("actions_held", "always", "Actions that wait to be decided again, by reason.", ("reason",)),

@@ -66,6 +66,7 @@ class Acting:
         self._reconciler = Reconciler(
             self.intake,
             self.store,
+            telemetry,
             clock,
             url=lambda: self._config.process.alertmanager.url,
             replica_labels=lambda: self._config.process.source.replica_labels,

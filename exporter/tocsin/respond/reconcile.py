@@ -19,6 +19,7 @@ from tocsin.respond.intake import Intake
 from tocsin.respond.payload import Notification, instant, listed
 from tocsin.store import StoreError
 from tocsin.store.handle import StoreHandle
+from tocsin.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
@@ -87,12 +88,13 @@ class Reconciler:
         self,
         intake: Intake,
         store: StoreHandle,
+        telemetry: Telemetry,
         clock: Callable[[], float],
         *,
         url: Callable[[], str | None],
         replica_labels: Callable[[], Collection[str]],
     ) -> None:
-        self._intake, self._store, self._clock = intake, store, clock
+        self._intake, self._store, self._telemetry, self._clock = intake, store, telemetry, clock
         self._url, self._replica_labels = url, replica_labels
         self._why: str | None = None
         self._wanted = asyncio.Event()
@@ -120,6 +122,7 @@ class Reconciler:
             answer = await ask(url, now, self._replica_labels())
         except Unreachable as error:
             self._warn("alertmanager cannot be asked what fires; nothing is resolved by that", str(error))
+            self._count("unreachable")
             return None
         stored = await self._store_missing(answer, now)
         known = await self._store.read(episodes.open_ones)
@@ -128,11 +131,13 @@ class Reconciler:
         await self._store.group(lambda connection: episodes.touch(connection, heard, now))
         if answer.alerts.invalid:
             self._warn("alertmanager lists alerts that cannot be read, so none expires", str(answer.alerts.invalid[0]))
+            self._count("unreadable")
             return stored
         self._why = None
         if now - answer.up_since > OWN_TIME:
             gone = [one for identity, one in known.items() if identity not in there]
             await self._expire(gone, now - OWN_TIME, now)
+        self._count("ok")
         return stored
 
     async def _store_missing(self, answer: Answer, now: float) -> episodes.Stored:
@@ -147,6 +152,9 @@ class Reconciler:
             gone = await self._store.group(lambda connection: episodes.expire(connection, ids, before, now))
             log.info("episodes have expired: nothing says that they fire", count=len(gone))
             self._intake.stored(episodes.Stored(ended=gone))
+
+    def _count(self, outcome: str) -> None:
+        self._telemetry.count("reconciliations_total", outcome)
 
     def _warn(self, what: str, why: str) -> None:
         """Say it once for each reason."""
@@ -165,9 +173,11 @@ class Reconciler:
             try:
                 await self.once()
             except StoreError as error:
+                self._count("store")
                 log.warning("what fires could not be stored", reason=error.reason, why=str(error))
             except Exception:
                 # A fault of ours must not end this for good.
+                self._count("fault")
                 log.exception("what fires could not be compared")
             await asyncio.sleep(LEAST)
             try:
