@@ -17,7 +17,9 @@ if ! "$folder/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 1
 fi
 
 echo "setup: installing requirements-dev.lock into $folder ($("$folder/bin/python" --version))"
-# What is imported is compiled then: all of it would take longer than the rest.
 "$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --only-binary :all: --require-hashes \
   -r requirements-dev.lock
+# pip compiles one file after the other, the tests of others too, and takes longer for that than for the rest.
+"$folder/bin/python" -m compileall -q -j 0 -x '/tests?/' "$folder"/lib/python3.*/site-packages ||
+  echo "setup: not everything was compiled, which only takes time when it is used" >&2
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
