@@ -208,7 +208,11 @@ def test_a_real_prometheus_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     require("prometheus")
     measure = against_prometheus.measure
     monkeypatch.setattr(against_prometheus, "measure", lambda *args: measure(*args, idle_for=0.5))
-    scrape, query, send, cycle = against_prometheus.benchmark(2_000, 3.0, 10)
+    # What it spends when nobody asks is taken off, and on a busy machine may be its start.
+    for _ in range(3):
+        scrape, query, send, cycle = against_prometheus.benchmark(2_000, 3.0, 10)
+        if scrape.cost > 0.001:
+            break
     assert re.search(r"one scrape of 18,0\d\d samples", scrape.what)  # 9 gauges, and a few runs of tier 3
     assert cycle.peer.startswith("Prometheus ")
     assert cycle.peer_cost == scrape.cost + query.cost
