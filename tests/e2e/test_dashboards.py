@@ -135,9 +135,17 @@ def test_every_query_of_every_panel_has_data_or_a_reason_to_have_none(
         values = resolved(world, dashboard)
         for panel, _, target in queries(dashboard):
             asked += 1
+            one = dashboard["uid"], panel["title"], target["refId"]
             step = {"__interval": target.get("interval", "1m")}
-            if not answer(world, panel, target, filled(target["expr"], {**values, **step})):
-                empty.append((dashboard["uid"], panel["title"], target["refId"]))
+            expr = filled(target["expr"], {**values, **step})
+            explained = any(all(map(re.fullmatch, entry[:3], one)) for entry in (*EMPTY, *SOMETIMES))
+            # On a busy machine some scrapes in a row take too long, and a rate has nothing to go by for a while.
+            for _ in range(1 if explained else 20):
+                if answer(world, panel, target, expr):
+                    break
+                time.sleep(0 if explained else 1)
+            else:
+                empty.append(one)
     assert asked > 300
     reasons = {
         one: [entry for entry in (*EMPTY, *SOMETIMES) if all(map(re.fullmatch, entry[:3], one))] for one in empty
