@@ -27,6 +27,17 @@ print("ready", flush=True)
 sys.stdin.read()
 """
 
+#: Three threads that write the file as often as they can.
+BUSY = """
+import sys, threading
+from pathlib import Path
+def write():
+    while True:
+        Path(sys.argv[1]).touch()
+for _ in range(3):
+    threading.Thread(target=write).start()
+"""
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
@@ -109,6 +120,32 @@ def test_a_paused_server_is_stopped_too(tmp_path: Path, config: Path) -> None:
         begun = time.monotonic()
         server.stop(timeout=5.0)
     assert time.monotonic() - begun < 5.0
+
+
+def test_a_server_is_paused_when_it_says_so_also_while_its_threads_are_busy(tmp_path: Path) -> None:
+    clock = tmp_path / "clock"
+    argv = [sys.executable, "-c", BUSY, str(clock)]
+    server = Server("busy", argv, servers.free_port(), tmp_path)
+    server.start()
+    try:
+        for _ in range(50):
+            while not clock.exists():
+                time.sleep(0.001)
+            server.pause()
+            clock.unlink(missing_ok=True)
+            time.sleep(0.005)
+            assert not clock.exists()
+            server.resume()
+    finally:
+        server.stop()
+
+
+def test_a_pause_does_not_wait_for_a_server_that_has_ended(tmp_path: Path) -> None:
+    server = Server("short", [require("true")], servers.free_port(), tmp_path)
+    server.start()
+    server.pause()
+    server.stop()
+    assert not server.running
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, None])

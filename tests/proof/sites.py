@@ -270,9 +270,9 @@ def kill(child: ForkServerProcess) -> None:
 
 
 def stopped(child: ForkServerProcess) -> bool:
-    """Whether the process is stopped."""
-    state = Path(f"/proc/{_pid(child)}/stat").read_text().rpartition(")")[2].split()[0]
-    return state == "T"
+    """Whether every thread of the process is stopped."""
+    threads = Path(f"/proc/{_pid(child)}/task").glob("*/stat")
+    return all(one.read_text().rpartition(")")[2].split()[0] == "T" for one in threads)
 
 
 def signalled(child: ForkServerProcess, number: int) -> None:

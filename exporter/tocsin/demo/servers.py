@@ -136,22 +136,22 @@ class Server:
             process.wait()
 
     def pause(self) -> None:
-        """Freeze the process: it keeps its connections and answers nothing."""
-        self._signal(signal.SIGSTOP)
+        """Freeze the process: when this returns it keeps its connections and answers nothing."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+            # A thread on another core goes on for a moment: this returns when the last one has stopped.
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Undo :meth:`pause`."""
-        self._signal(signal.SIGCONT)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def tail(self, lines: int = 20) -> str:
         """Last lines of what the process printed."""
         if not self.log.exists():
             return "(it printed nothing)"
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError, urllib.error.URLError):
