@@ -31,7 +31,7 @@ def causes(service: Service, remediation: Remediation, alerts: Collection[str]) 
     """Names of the alerts for which it is run, of those of the service."""
     cause = parse_cause(remediation.when)
     if cause.tier is None:
-        return {cause.alert} & set(alerts) if cause.alert is not None else set()
+        return {cause.alert} if cause.alert is not None and cause.alert in alerts else set()
     found = set()
     for name, signal in service.signals.items():
         if name in (remediation.signals or service.signals):
@@ -70,12 +70,12 @@ def armed(service: Service) -> dict[str, Armed]:
 
 def pages(service: Service) -> Iterator[tuple[str, Path]]:
     """Names of the alerts that page when nothing has helped, each with the path of what makes it."""
-    told = set()
+    left = set(armed(service))
     for i, one in enumerate(service.remediation):
-        for name in armed(service) if not one.dry_run else ():
-            if name not in told and name in causes(service, one, [name]):
-                told.add(name)
-                yield names.page_of(name), ("remediation", i, "when")
+        found = set() if one.dry_run else causes(service, one, left) & left
+        left -= found
+        for name in sorted(found):
+            yield names.page_of(name), ("remediation", i, "when")
 
 
 def check(service: Service, alerts: Collection[str]) -> Iterator[Finding]:

@@ -109,8 +109,9 @@ class Level:
     @cached_property
     def first(self) -> list[tier.Rule]:
         """The tier alerts that this level follows; with a tier only."""
-        found = escalation_checks.first_alerts(self.service, self.model)
-        return [tier.Rule(self.service, name, key, self.target) for name, keys in found.items() for key in keys]
+        first = escalation_checks.first_alerts(self.service, self.model)
+        found = tier.rules_of(self.service, self.target)
+        return [alert for alert in found if alert.level in first.get(alert.signal_name, ())]
 
     @property
     def signals(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Tier alerts: one rule for each alert of each signal."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tocsin import names
@@ -10,8 +10,8 @@ from tocsin.config.signals import alert_names
 from tocsin.config.types import format_duration
 from tocsin.generate import promql, templates
 from tocsin.generate.paging import Page, pages, quiet
+from tocsin.generate.rule import group, links
 from tocsin.generate.rule import labels as rule_labels
-from tocsin.generate.rule import links
 from tocsin.generate.scales import SCALES
 
 #: Shortest time that an alert fires on after its tier is left.
@@ -26,6 +26,8 @@ class Rule:
     signal_name: str
     level: str
     target: Target
+    #: The alert that pages for this one, if this one goes to Tocsin alone.
+    page: Page | None = None
 
     @property
     def signal(self) -> Signal:
@@ -51,11 +53,6 @@ class Rule:
     def matchers(self) -> dict[str, str]:
         """Labels of every series of the signal."""
         return {names.SERVICE: self.service.service, names.SIGNAL: self.signal_name}
-
-    @property
-    def page(self) -> Page | None:
-        """The alert that pages for this one, if this one goes to Tocsin alone."""
-        return pages(self.service).get(self.name)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -92,22 +89,21 @@ class Rule:
 
 def rules_of(service: Service, target: Target) -> Iterator[Rule]:
     """All tier alerts of a service, signal by signal."""
+    found = pages(service)
     for name, signal in service.signals.items():
         for level in signal.alert:
-            yield Rule(service, name, level, target)
+            rule = Rule(service, name, level, target)
+            yield replace(rule, page=found.get(rule.name))
 
 
 def groups(service: Service, target: Target) -> list[dict[str, Any]]:
     """One rule group per signal that has alerts, so that Prometheus can evaluate them in parallel."""
-    every = format_duration(target.evaluation_interval)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for rule in rules_of(service, target):
+        found.setdefault(rule.signal_name, []).extend(_rules(rule))
     return [
-        {
-            "name": names.rule_group(service.service, name),
-            "interval": every,
-            "rules": [one for level in signal.alert for one in _rules(Rule(service, name, level, target))],
-        }
-        for name, signal in service.signals.items()
-        if signal.alert
+        group(names.rule_group(service.service, name), target.evaluation_interval, rules)
+        for name, rules in found.items()
     ]
 
 
