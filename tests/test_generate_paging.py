@@ -313,6 +313,24 @@ def test_an_alert_that_has_the_name_of_a_page_is_a_fault(tmp_path: Path, capsys:
     ]
 
 
+def test_an_armed_operation_that_nobody_can_ask_for_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process = "source: {url: http://127.0.0.1:9090}\nservices: [shop.yml]\n"
+    hears = "principals: [{name: am, token_file: token, scopes: [webhook]}]\n"
+    without = hears.replace("webhook", "read")
+    said = (
+        f"{tmp_path / 'shop.yml'}:6:75: remediation[0].dry_run: found an armed operation and no principal with the "
+        "scope webhook: nobody can deliver an alert, and nothing is ever done; expected one in `principals` of the "
+        "process file"
+    )
+    (tmp_path / "token").write_text("t")
+    for more, arm, warned in ((without, True, True), ("", True, True), (hears, True, False), ("", False, False)):
+        text = FILE.replace("ShopFullPage", "Other") % (", dry_run: false" if arm else "")
+        (tmp_path / "shop.yml").write_text(text)
+        (tmp_path / "tocsin.yml").write_text(process + more)
+        status, found = _check(tmp_path, capsys)
+        assert (status, said in found) == (0, warned), found
+
+
 def test_a_url_that_is_not_that_of_the_webhook_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "shop.yml").write_text(FILE % "")
     (tmp_path / "tocsin.yml").write_text(

@@ -124,6 +124,17 @@ def _remediation(service: Service, remediation: Remediation, i: int, alerts: Col
         yield Finding((*at, "resource"), message, (("resources",),))
 
 
+def check_heard(process: ProcessModel, service: Service) -> Iterator[Finding]:
+    """A warning where something is armed, and nobody can deliver an alert."""
+    first = next((i for i, one in enumerate(service.remediation) if not one.dry_run), None)
+    if first is not None and not any("webhook" in one.scopes for one in process.principals):
+        message = (
+            "found an armed operation and no principal with the scope webhook: nobody can deliver an alert, and "
+            "nothing is ever done; expected one in `principals` of the process file"
+        )
+        yield Finding(("remediation", first, "dry_run"), message, warning=True)
+
+
 def check_process(process: ProcessModel) -> Iterator[Finding]:
     """Findings of the guard's limits."""
     storm = process.guard.storm
