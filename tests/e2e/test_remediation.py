@@ -77,10 +77,9 @@ def site(folder: Path, source: str, target: str) -> Path:
 THRESHOLD = {"full": {"expr": "load_ratio", "by": ["resource"], "unit": "ratio", "critical": 0.8, "for": "1s"}}
 
 
-def test_an_alert_runs_an_operation_once_however_often_it_is_told_and_tocsin_is_restarted(tmp_path: Path) -> None:
-    write(tmp_path, rules.files(process(target=TARGET), [service(signals={}, thresholds=THRESHOLD)]))
-    values, port = {"piano": 0.9, "organ": 0.95}, free_port()
-    routes = {
+def routed(port: int) -> dict[str, Any]:
+    """An Alertmanager that tells Tocsin of everything, again every second."""
+    return {
         "route": {
             "receiver": "tocsin",
             "group_by": ["..."],
@@ -100,10 +99,15 @@ def test_an_alert_runs_an_operation_once_however_often_it_is_told_and_tocsin_is_
             }
         ],
     }
+
+
+def test_an_alert_runs_an_operation_once_however_often_it_is_told_and_tocsin_is_restarted(tmp_path: Path) -> None:
+    write(tmp_path, rules.files(process(target=TARGET), [service(signals={}, thresholds=THRESHOLD)]))
+    values, port = {"piano": 0.9, "organ": 0.95}, free_port()
     with (
         watched(values) as scraped,
         operated(TOKEN) as (target, seen),
-        alertmanager(tmp_path, yaml.safe_dump(routes)) as alerts,
+        alertmanager(tmp_path, yaml.safe_dump(routed(port))) as alerts,
     ):
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
