@@ -167,8 +167,8 @@ FAULTS = {
         "closed_routes[0]",
         (
             "found '/metric', expected '/metrics' (or another of /, /metrics, /config, /alerts, /alerts.js, "
-            "/api/v1/explain, /api/alerts/active, /api/alerts/history, /learning/kill-switch/status, /-/healthy, "
-            "/-/ready, /-/reload)"
+            "/operations, /api/v1/explain, /api/alerts/active, /api/alerts/history, /learning/kill-switch/status, "
+            "/-/healthy, /-/ready, /-/reload)"
         ),
     ),
     "external-url-password": (

@@ -27,7 +27,7 @@ ATTRIBUTES = {"lang", "charset", "name", "content", "src", "defer", "class", "hr
 ATTRIBUTES |= {"autocomplete", "data-to"}
 
 
-class _Page(HTMLParser):
+class Page(HTMLParser):
     """Text of the cells, and what a browser would load, run or send."""
 
     def __init__(self, text: str) -> None:
@@ -45,10 +45,13 @@ class _Page(HTMLParser):
             self.rows.append([])
         if tag == "td":
             self.rows[-1].append("")
-        self._in_cell = tag == "td" or (self._in_cell and tag != "tr")
+        self._in_cell = self._in_cell or tag == "td"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_cell = self._in_cell and tag != "td"
 
     def handle_data(self, data: str) -> None:
-        if self._in_cell and self.rows and self.rows[-1]:
+        if self._in_cell:
             self.rows[-1][-1] += data
 
     @property
@@ -68,11 +71,11 @@ class Alerts(Site):
     def deliver(self, *sent: dict[str, Any]) -> None:
         assert self.ask("POST", self.prefix + WEBHOOK, json=notification(*sent), headers=bearer())[0] == 200
 
-    def page(self, **wanted: str) -> _Page:
+    def page(self, **wanted: str) -> Page:
         query = "&".join(f"{key}={quote(text, safe='')}" for key, text in wanted.items())
         status, _, text = self.ask("GET", f"{self.prefix}/alerts?{query}")
         assert status == 200
-        return _Page(text)
+        return Page(text)
 
     def shown(self, **wanted: str) -> list[str]:
         """The resources, in the order of the page."""

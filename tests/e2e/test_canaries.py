@@ -13,22 +13,14 @@ from running import Tocsin, get, tocsin, until
 
 from dying import outside
 from tocsin.demo.servers import free_port
+from tocsin.web.app import ROUTES
 
 pytestmark = pytest.mark.e2e
 
 CANARIES = [f"canary-{number:02d}-{hashlib.sha256(str(number).encode()).hexdigest()[:12]}" for number in range(20)]
-
-
-ROUTES = (
-    "/",
-    "/metrics",
-    "/config",
-    "/api/alerts/active",
-    "/api/alerts/history",
-    "/api/admin/audit",
-    "/learning/kill-switch/status",
-    "/api/v1/explain?resource=piano",
-)
+#: Every page and answer of the program, with what those that want more are asked.
+MORE = {"/api/v1/explain": "/api/v1/explain?slo=none", "/api/admin/audit/{id}": "/api/admin/audit/1"}
+PAGES = [MORE.get(route.path, route.path) for route in ROUTES if route.method == "GET"]
 
 
 class Cage:
@@ -139,7 +131,9 @@ def test_no_canary_sings(tmp_path: Path) -> None:
                 wrong = (f"Bearer {admin}x", f"Basic {token}", token)
                 said += [get(url, "POST", body, Authorization=one)[1] for one in wrong]
             until(lambda: len(running.samples("tocsin_actions_total")) == 3, "every operation has ended")
-            said += [get(running.url + route, **{"x-admin-key": admin})[1] for route in ROUTES]
+            answers = [get(running.url + page, **{"x-admin-key": admin}) for page in PAGES]
+            assert [status for status, _ in answers if status not in (200, 404)] == []
+            said += [text for _, text in answers]
             broken = (tmp_path / "broken.yml").read_text()
             good = path.read_text()
             path.write_text(broken)

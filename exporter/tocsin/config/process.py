@@ -161,6 +161,7 @@ OpenRoute = Literal[
     "/config",
     "/alerts",
     "/alerts.js",
+    "/operations",
     "/api/v1/explain",
     "/api/alerts/active",
     "/api/alerts/history",

@@ -17,7 +17,7 @@ from tocsin.core.snapshot import Missed, Sight, SignalView, Snapshot
 from tocsin.metrics import OPENMETRICS, TEXT
 from tocsin.respond.intake import Malformed
 from tocsin.store import StoreError
-from tocsin.web import admin, alerts, open_alerts
+from tocsin.web import admin, alerts, open_alerts, operations
 from tocsin.web.auth import authorize
 from tocsin.web.negotiate import wants_openmetrics
 from tocsin.web.pages import page
@@ -264,5 +264,6 @@ ROUTES = (
     Route("POST", names.WEBHOOK, _webhook, "webhook", open=False),
     *alerts.ROUTES,
     *open_alerts.ROUTES,
+    *operations.ROUTES,
     *admin.ROUTES,
 )

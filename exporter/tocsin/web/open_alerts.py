@@ -8,16 +8,14 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from tocsin import names
-from tocsin.core.readable import printable
 from tocsin.respond import opinions
 from tocsin.store.rows import Found
 from tocsin.web.alerts import MOST
-from tocsin.web.pages import page, text_of
+from tocsin.web.pages import cut, page, text_of
 from tocsin.web.program import PROGRAM, Route
 
-#: Most alerts that are shown, and most signs of each text.
+#: Most alerts that are shown.
 SHOWN = 100
-_LONGEST = 300
 #: Parameters of the query, and the labels that they ask for.
 LABELS = {
     "alertname": names.ALERTNAME,
@@ -31,7 +29,7 @@ async def _alerts(request: web.Request) -> web.Response:
     """The newest open alerts with these labels; one that is empty or not given may be anything."""
     wanted = {key: text for key in LABELS if (text := request.query.get(key))}
     found = await request.app[PROGRAM].store.read(partial(_open, wanted=wanted))
-    shown = {key: _cut(text) for key, text in wanted.items()}
+    shown = {key: cut(text) for key, text in wanted.items()}
     return page("alerts.html", wanted=shown, alerts=[_shown(row) for row in found[:SHOWN]], number=len(found))
 
 
@@ -54,18 +52,12 @@ def _shown(row: Found) -> dict[str, Any]:
         "summary": said.get("summary") or said.get("description") or "",
     }
     return {
-        **{key: _cut(text) for key, text in what.items()},
+        **{key: cut(text) for key, text in what.items()},
         "id": row.id,
         "since": row.starts_at,
         "who": row.acknowledged_by,
         "when": row.acknowledged_at,
     }
-
-
-def _cut(text: str) -> str:
-    """One line with what cannot be seen, or turns the direction of writing, made visible."""
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
 async def _script(_request: web.Request) -> web.Response:

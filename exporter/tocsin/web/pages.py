@@ -8,7 +8,7 @@ import jinja2
 from aiohttp import web
 from markupsafe import Markup
 
-from tocsin.core.readable import instant, show
+from tocsin.core.readable import instant, printable, show
 
 
 def text_of(name: str) -> str:
@@ -26,6 +26,9 @@ _TEMPLATES = jinja2.Environment(
 _TEMPLATES.filters["show"] = show
 _TEMPLATES.filters["instant"] = instant
 
+#: Most signs of a text in a table.
+_LONGEST = 300
+
 _STYLE = text_of("style.css")
 _TEMPLATES.globals["style"] = Markup(_STYLE)  # noqa: S704  a file of our own, in which nothing is put
 
@@ -35,6 +38,12 @@ _POLICY = (
     f"default-src 'none'; style-src 'sha256-{_HASH}'; script-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+def cut(text: str) -> str:
+    """One line, not too long, with what cannot be seen, or turns the direction of writing, made visible."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
 def page(name: str, **shown: object) -> web.Response:
