@@ -120,19 +120,33 @@ def test_a_resource_that_is_held_has_the_command_that_releases_it(where: Place) 
 
 def test_the_newest_come_first_and_fifty_at_most(where: Place) -> None:
     with where.open() as store:
-        for number in range(SHOWN + 1):
+        for number in reversed(range(SHOWN + 1)):
             acted(store, number, resource=f"r{number}")
     page, text = shown(where)
     assert [row[1] for row in page.cells] == [f"r{number} shop" for number in range(SHOWN)]
     assert f"<p>The newest {SHOWN}.</p>" in text
 
 
-def test_what_others_have_named_is_text_and_nothing_is_loaded_or_run() -> None:
+def test_those_that_are_held_longest_come_first_and_fifty_at_most() -> None:
     site = Alerts()
+    with Place(f"sqlite:///{site.file}", None, None).open() as store, store.write() as connection:
+        seed(connection, [Seed("shop", f"r{number}") for number in range(SHOWN + 1)], NOW)
+        for number in range(SHOWN + 1):
+            held = update(resources).where(resources.c.id == f"r{number}")
+            connection.execute(held.values(held_since=NOW - number, held_by="a1"))
+    _, _, text = site.ask("GET", "/operations")
+    assert [row[0] for row in Page(text).cells] == [f"r{number} shop" for number in range(SHOWN, 0, -1)]
+    assert f"<p>The {SHOWN} that are held longest.</p>" in text
+
+
+def test_what_others_have_named_is_text_and_nothing_is_loaded_or_run() -> None:
+    site, evil = Alerts(), "\u202e" + EVIL
     with Place(f"sqlite:///{site.file}", None, None).open() as store:
-        acted(store, 1, alertname=EVIL, resource=EVIL, service=EVIL, state="dry_run", result={"would": EVIL})
+        would = "x" * 5000
+        acted(store, 1, alertname=EVIL, resource=evil, service=EVIL, state="dry_run", result={"would": would})
         with store.write() as connection:
-            seed(connection, [Seed(EVIL, EVIL)], NOW)
+            switch.flip(connection, enabled=False, principal="ann", reason=evil, now=NOW)
+            seed(connection, [Seed(EVIL, evil)], NOW)
             connection.execute(update(resources).values(held_since=NOW, held_by="a1"))
     _, headers, text = site.ask("GET", "/operations")
     page = Page(text)
@@ -141,6 +155,10 @@ def test_what_others_have_named_is_text_and_nothing_is_loaded_or_run() -> None:
     urls = [value for _, name, value in page.attributes if name in ("src", "href", "data-to")]
     assert all(re.fullmatch(r"alerts|\./", url or "") for url in urls)
     assert len(page.cells) == 2
+    assert "\u202e" not in text
+    # Each text has the one that it begins with; the command is not cut, and names two of them.
+    assert text.count("\\u202e") == 6
+    assert f"<strong>dry run</strong>: {'x' * 300}…" in text
     assert "script-src 'self'" in headers["Content-Security-Policy"]
 
 
