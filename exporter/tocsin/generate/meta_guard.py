@@ -34,7 +34,8 @@ def _action_unknown() -> Meta:
         f"Nobody knows how an action for {service} ended",
         f'{{{{ $value | printf "%.0f" }}}} resources of {service} are held: an operation was begun on each, and no '
         "answer came. Tocsin does not try again, and does nothing else to them.\n"
-        "`tocsin audit list --result unknown` names the operation and the resource: look there what was done.",
+        "`tocsin audit list --result unknown` and Tocsin's page /operations name them: look there what was done, then "
+        "let actions begin again with `tocsin release resource SERVICE ID --reason TEXT`.",
     )
 
 
