@@ -17,7 +17,6 @@ from arrivals import alert
 from machine_model import (
     COOL_DOWN,
     EDGES,
-    HELD,
     LEASE,
     NEEDS,
     PER_DAY,
@@ -176,7 +175,7 @@ class Steps(RuleBasedStateMachine):
 
     def what_is_due_is_decided(self, says: Says, **line: Any) -> None:
         with self.store.read() as connection:
-            found = due(connection, policy(), self.model.now - HELD)
+            found = due(connection, policy(), self.model.now)
         expected = {(self.ids[episode], operation): episode for episode, operation in self.model.due()}
         assert sorted((row.id, plan.operation) for row, plan in found) == sorted(expected)
         for row, plan in found:

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from machine_model import CONFIRMED, FRESH, HELD, LEASE, NEEDS, RUNS
+from machine_model import CONFIRMED, FRESH, LEASE, NEEDS, RUNS
 from machine_steps import POINTS, Steps, policy
 from tocsin.guard import audit
 from tocsin.respond.responder import due
@@ -168,7 +168,7 @@ class Line(Steps):
     def what_fires_is_decided_on_or_due(self) -> None:
         """And what was begun has an owner, whose lease has an end."""
         with self.store.read() as connection:
-            waiting = {(row.id, plan.operation) for row, plan in due(connection, policy(), self.model.now - HELD)}
+            waiting = {(row.id, plan.operation) for row, plan in due(connection, policy(), self.model.now)}
         decided = set(self.rows("SELECT episode_id, operation FROM actions"))
         for id_, name in self.rows("SELECT id, alertname FROM episodes WHERE state = 'firing'"):
             assert {(id_, operation) for operation in RUNS[name]} <= waiting | decided

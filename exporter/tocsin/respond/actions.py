@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select, update
 from tocsin.guard import switch
 from tocsin.guard.audit import Record, append
 from tocsin.respond.decide import INTERRUPTED, PRINCIPAL
+from tocsin.respond.policy import Plan
 from tocsin.store.rows import Found
 from tocsin.store.tables import actions, episodes, meta, resources
 
@@ -58,8 +59,13 @@ def intents(connection: Connection) -> Sequence[Found]:
     return connection.execute(query).all()
 
 
-def claim(connection: Connection, action_id: str, owner: str, lease: float, now: float) -> Claim | Ended | None:
-    """Take an intent for `lease` seconds. None: it is somebody else's by now, or it has to be decided anew."""
+def claim(
+    connection: Connection, action_id: str, owner: str, lease: float, now: float, plan: Plan | None = None
+) -> Claim | Ended | None:
+    """Take an intent for `lease` seconds. None: it is somebody else's by now, or it has to be decided anew.
+
+    `plan` is what is to be run: what was decided on by another configuration is decided anew.
+    """
     on = switch.read(connection, lock=True).enabled
     of = select(actions.c.service, actions.c.resource).where(actions.c.id == action_id)
     named = connection.execute(of).one_or_none()
@@ -72,6 +78,8 @@ def claim(connection: Connection, action_id: str, owner: str, lease: float, now:
     key = (resources.c.service == row.service) & (resources.c.id == row.resource)
     resource = connection.execute(select(resources).where(key)).one()
     again = _again(connection, row, resource, now, on=on)
+    if not again and plan is not None and (row.dry_run, row.parameters) != (plan.model.dry_run, plan.shown):
+        again = INTERRUPTED
     if again:
         _set(connection, action_id, now, state="held", reason=again)
         append(connection, _record(row, "action.held", "held", again, now, {}))

@@ -20,6 +20,8 @@ from tocsin.store.tables import actions, decisions, episodes, meta, resources
 
 #: Who decides, in the audit.
 PRINCIPAL = "tocsin"
+#: Most bytes of a resource's id: an index of PostgreSQL takes no more than 2,704.
+LONGEST_ID = 1000
 State = Literal["intent", "dry_run", "held", "refused", "gone"]
 #: Held because what it was decided on is too old: nobody has claimed the intent in time. It is decided again at once.
 INTERRUPTED = "interrupted"
@@ -156,7 +158,7 @@ def _write(
             limits.take(connection, limit, holder, now)
     row: dict[str, Any] = {
         "service": plan.service,
-        "resource": request.resource or "",
+        "resource": _kept(request.resource or ""),
         "resource_version": None if facts.resource is None else facts.resource.version,
         "parameters": plan.shown,
         "dry_run": plan.model.dry_run,
@@ -178,6 +180,12 @@ def _write(
     append(connection, record)
     connection.execute(decisions.insert(), _decision(facts, state, reason, checks))
     return Decision(state, reason, facts.action_id, checks, record)
+
+
+def _kept(resource: str) -> str:
+    """What a label names as far as it is kept; nothing of the catalogue is as long as what is cut."""
+    said = resource.encode()
+    return resource if len(said) <= LONGEST_ID else said[:LONGEST_ID].decode(errors="ignore") + "…"
 
 
 def _record(facts: _Facts, state: State, reason: str, checks: tuple[Check, ...]) -> Record:

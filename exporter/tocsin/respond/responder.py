@@ -12,6 +12,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import Connection, select
@@ -20,12 +21,13 @@ from tocsin.guard.addresses import Allowed
 from tocsin.respond import actions, confirm, memory, verify
 from tocsin.respond.actions import Ended
 from tocsin.respond.confirm import Ruler
-from tocsin.respond.decide import INTERRUPTED, Confirmation, Decision, Request, decide
+from tocsin.respond.decide import INTERRUPTED, LONGEST_ID, Confirmation, Decision, Request, decide
 from tocsin.respond.operations import OPERATIONS
 from tocsin.respond.policy import Plan, Policy
 from tocsin.respond.runner import Runner
 from tocsin.store import StoreError
 from tocsin.store.catalogue import Seed, seed
+from tocsin.store.errors import StoreInvalid
 from tocsin.store.handle import StoreHandle
 from tocsin.store.rows import Found
 from tocsin.store.tables import actions as table
@@ -70,6 +72,8 @@ class Responder:
         self._store, self._telemetry, self._clock = store, telemetry, clock
         self._policy, self._ruler, self._source = policy, source, source
         self._remembered = self._tidied = -math.inf
+        #: Why the ruler cannot be asked, in this look: who waits for each of many alerts would do nothing else.
+        self._unreachable: Confirmation | None = None
         self._seeds, self._maintenance = seeds, maintenance
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._woken = asyncio.Event()
@@ -87,7 +91,11 @@ class Responder:
 
     def start(self) -> None:
         """Look from now on, in the background."""
-        self._tasks = [asyncio.create_task(self._forever(self.look), name="responder")]
+        self._tasks = [
+            asyncio.create_task(self._forever(self.look, self._woken), name="responder"),
+            # Beside it: a look may wait for Prometheus, and what was interrupted must not wait for that.
+            asyncio.create_task(self._forever(self.tend, asyncio.Event()), name="tender"),
+        ]
 
     async def stop(self) -> None:
         """End what runs, and write how it ended."""
@@ -96,7 +104,7 @@ class Responder:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.runner.stop()
 
-    async def _forever(self, do: Callable[[], Coroutine[None, None, None]]) -> None:
+    async def _forever(self, do: Callable[[], Coroutine[None, None, None]], woken: asyncio.Event) -> None:
         said = ""
         while True:
             try:
@@ -112,28 +120,40 @@ class Responder:
                 log.exception("the responder has a fault")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
-                    await self._woken.wait()
+                    await woken.wait()
                 # What comes in a rush is looked at together.
                 await asyncio.sleep(PAUSE)
-            self._woken.clear()
+            woken.clear()
 
-    async def look(self) -> None:
-        """Once: give up what was interrupted, know the resources, decide what is missing, run what is to be run."""
+    async def tend(self) -> None:
+        """Once: give up what was interrupted, and forget what is too old."""
         now = self._clock()
-        if abs(now - self._remembered) >= REMEMBER:
-            await memory.look(self._store, self._source, self._clock)
-            self._remembered = now
         # A step at a time, until nothing is left.
         if abs(now - self._tidied) >= TIDY and not await self._store.forget(now):
             self._tidied = now
         for ended in await self._store.write(lambda c: [*actions.recover(c, now), *actions.close(c, now)]):
             self.runner.note(ended)
+
+    async def look(self) -> None:
+        """Once: give up what was interrupted, know the resources, decide what is missing, run what is to be run."""
+        now = self._clock()
+        if abs(now - self._remembered) >= REMEMBER and await memory.look(self._store, self._source, self._clock):
+            self._remembered = now
+        await self.tend()
         await self._know()
-        for row, plan in await self._store.read(lambda c: due(c, self._policy, now - HELD)):
-            await self._decide(row, plan)
+        self._unreachable = None
+        for row, plan in await self._store.read(lambda c: due(c, self._policy, self._clock())):
+            await self._alone(self._decide(row, plan), row.id)
         for row in await self._store.read(actions.intents):
-            await self._begin(row)
+            await self._alone(self._begin(row), row.id)
         await verify.look(self._store, self._source, self._policy, self._clock)
+
+    async def _alone(self, work: Coroutine[None, None, None], of: str) -> None:
+        """Do it; what the store cannot hold of one alert is no reason to leave the others."""
+        try:
+            await work
+        except StoreInvalid as error:
+            log.warning("an alert cannot be acted on: the store cannot hold what it says", id=of, why=str(error))
 
     async def _know(self) -> None:
         """Put resources that are new into the catalogue."""
@@ -143,7 +163,10 @@ class Responder:
                 self._seeded.add(key)
 
     async def _seed(self, found: Collection[Seed]) -> None:
-        await self._store.write(lambda c: seed(c, found, self._clock()))
+        fit = [one for one in found if len(one.id.encode()) <= LONGEST_ID and "\0" not in one.id]
+        if len(fit) < len(found):
+            log.warning("resources that cannot be in the catalogue", count=len(found) - len(fit), longest=LONGEST_ID)
+        await self._store.write(lambda c: seed(c, fit, self._clock()))
 
     async def _begin(self, row: Found) -> None:
         """Run an intent, unless the configuration has it no more."""
@@ -158,12 +181,16 @@ class Responder:
 
     async def _decide(self, row: Found, plan: Plan) -> None:
         request = await self.request(plan, row)
+        if self._policy.find(row.service, row.alertname, plan.operation) is not plan:
+            # Another configuration has come meanwhile: the next look goes by that.
+            self._woken.set()
+            return
         self._store.probe("decide: begun")
         decision = await self._store.write(lambda c: decide(c, request, self._clock()), "decide")
         self._note(request, decision)
         if decision.state == "intent":
             # At once: an intent that waits until all others are decided may be too old by then.
-            self.runner.begin(decision.action_id, plan)
+            self.runner.begin(decision.action_id, self._policy.find(row.service, row.alertname, plan.operation) or plan)
 
     async def request(self, plan: Plan, row: Found) -> Request:
         """What is to be decided, with what others have to say about it."""
@@ -181,7 +208,14 @@ class Responder:
     async def _confirmation(self, plan: Plan, row: Found, now: float) -> Confirmation | None:
         if plan.model.dry_run:
             return None
-        return await confirm.confirm(self._ruler, row.labels, plan.guard.confirm.within, now)
+        if self._remembered == -math.inf:
+            return Confirmation(now, "confirm_unreachable", "nobody can say yet whether the store is an older state")
+        if self._unreachable is not None:
+            return replace(self._unreachable, at=now)
+        found = await confirm.confirm(self._ruler, row.labels, plan.guard.confirm.within, now)
+        if found.reason == "confirm_unreachable":
+            self._unreachable = found
+        return found
 
     def _note(self, request: Request, decision: Decision) -> None:
         if decision.written is None:
@@ -197,10 +231,10 @@ class Responder:
             log.warning("an action is held", action=decision.action_id, operation=operation, reason=reason, why=why)
 
 
-def due(connection: Connection, policy: Policy, before: float) -> list[tuple[Found, Plan]]:
+def due(connection: Connection, policy: Policy, now: float) -> list[tuple[Found, Plan]]:
     """What is to be decided: episodes that fire, each with an operation that nobody has decided on, or that is held.
 
-    What was held after `before` is left for a while. Oldest episodes first.
+    What was held just now is left for a while. Oldest episodes first.
     """
     found: list[tuple[Found, Plan]] = []
     columns = (episodes.c.id, episodes.c.service, episodes.c.alertname, episodes.c.labels)
@@ -212,7 +246,8 @@ def due(connection: Connection, policy: Policy, before: float) -> list[tuple[Fou
     for part in _chunks(sorted({row.id for row, _ in found})):
         query = select(table.c.episode_id, table.c.operation, table.c.state, table.c.reason, table.c.updated_at)
         for one in connection.execute(query.where(table.c.episode_id.in_(part))):
-            again = one.updated_at <= before or one.reason == INTERRUPTED
+            # Held in the future: the clock has gone back since.
+            again = not now - HELD < one.updated_at <= now or one.reason == INTERRUPTED
             known[one.episode_id, one.operation] = one.state == "held" and again
     return [(row, plan) for row, plan in found if known.get((row.id, plan.operation), True)]
 

@@ -72,7 +72,7 @@ class Runner:
         lease = 2 * timeout + MARGIN
         try:
             claimed = await self._store.write(
-                lambda c: actions.claim(c, action_id, self._owner, lease, self._clock()), "claim"
+                lambda c: actions.claim(c, action_id, self._owner, lease, self._clock(), plan), "claim"
             )
         except StoreError as error:
             log.warning("an action could not be claimed", action=action_id, reason=error.reason)

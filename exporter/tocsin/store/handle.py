@@ -6,6 +6,7 @@ The exporter goes on without a store. Whoever needs it gets a StoreError, and re
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
@@ -21,6 +22,10 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between two attempts to open a store that could not be opened.
 RETRY = 2.0
+#: Accesses at once; more have no connection.
+_THREADS = 8
+#: Of these so many are for whoever asks over HTTP: what guards the actions must not wait behind visitors.
+_VISITORS = 2
 
 T = TypeVar("T")
 
@@ -44,10 +49,14 @@ class StoreHandle:
         self._why: StoreError = StoreLost("the store is being opened")
         self._opening: asyncio.Task[None] | None = None
         self._busy: set[asyncio.Future[Any]] = set()
+        # Its own: what else takes a thread, such as the check of a password, may take all that asyncio has.
+        self._threads: ThreadPoolExecutor | None = None
+        self._visitors = asyncio.Semaphore(_VISITORS)
 
     async def start(self) -> None:
         """Try to open the store once, and go on trying in the background while that fails."""
         self._telemetry.set("store_up", 0)
+        self._threads = ThreadPoolExecutor(_THREADS, "store")
         await self._open()
         if self._store is None:
             self._opening = asyncio.create_task(self._keep_opening())
@@ -64,7 +73,9 @@ class StoreHandle:
             await asyncio.to_thread(self._writer.close)
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
-        self._store = self._writer = None
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+        self._store = self._writer = self._threads = None
         self._why = StoreLost("the store is closed")
 
     @property
@@ -80,6 +91,11 @@ class StoreHandle:
                 return work(connection)
 
         return await self._noted(lambda: self._threaded(lambda: run(self._there())))
+
+    async def visit(self, work: Callable[[Connection], T]) -> T:
+        """The same for whoever asks over HTTP, a few at a time: many wait for each other, and keep nobody else."""
+        async with self._visitors:
+            return await self.read(work)
 
     async def write(self, work: Callable[[Connection], T], name: str = "other") -> T:
         """Do `work` in a transaction of its own, which is on the disk when this returns; `name` is for the probe."""
@@ -107,7 +123,9 @@ class StoreHandle:
 
     async def _threaded(self, run: Callable[[], T]) -> T:
         """Run it in a thread. Who waits for it may be cancelled; the thread goes on, and :meth:`stop` waits for it."""
-        access = asyncio.ensure_future(asyncio.to_thread(run))
+        if self._threads is None:
+            raise self._why
+        access = asyncio.get_running_loop().run_in_executor(self._threads, run)
         self._busy.add(access)
         access.add_done_callback(self._over)
         return await asyncio.shield(access)
