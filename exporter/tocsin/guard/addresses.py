@@ -7,9 +7,9 @@ link or its cloud's metadata are refused unless they are listed themselves.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Literal
 
 import aiohttp
@@ -66,6 +66,8 @@ _METADATA = frozenset(
         ),
     )
 )
+#: Addresses that end in an IPv4 address (RFC 4291, 7915, 6052, 8215).
+_ENDS_IN_IPV4 = tuple(map(ip_network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")))
 #: Middle of an interface id that carries an IPv4 address (ISATAP, RFC 5214).
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
@@ -126,6 +128,9 @@ class Allowed:
     def _check(self, address: Address, port: int) -> None:
         if isinstance(address, IPv6Address) and address.scope_id is not None:
             raise Refused("address_not_allowed")
+        # A network that is listed may hold another way to write an address that is not.
+        for inner in _embedded(address):
+            self._check(inner, port)
         if address in _METADATA:
             listed = self._lists(address, port, single=True)
         else:
@@ -144,9 +149,22 @@ class Allowed:
 
 
 def _special(address: Address) -> bool:
-    if isinstance(address, IPv6Address) and (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
-        return True
-    return any(address in network for network in _SPECIAL)
+    return _isatap(address) or any(address in network for network in _SPECIAL)
+
+
+def _isatap(address: Address) -> bool:
+    return isinstance(address, IPv6Address) and (int(address) >> 32) & 0xFFFFFFFF in _ISATAP
+
+
+def _embedded(address: Address) -> Iterator[IPv4Address]:
+    """IPv4 addresses that this one leads to; `::` and `::1` are addresses of their own."""
+    if not isinstance(address, IPv6Address) or int(address) <= 1:
+        return
+    if _isatap(address) or any(address in network for network in _ENDS_IN_IPV4):
+        yield IPv4Address(int(address) & 0xFFFFFFFF)
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    yield from address.teredo or ()
 
 
 @dataclass(frozen=True, slots=True)
