@@ -25,6 +25,9 @@ LASTS = Storm(0.0, 400.0)
         # What is over begins only where one begins.
         (LASTS, 50, 450.0, 400.0, LASTS),
         (LASTS, 51, 450.0, 400.0, Storm(400.0, 750.0)),
+        # The clock went back: it lasts no longer than one that begins now.
+        (Storm(3600.0, 3960.0), 1, None, 100.0, Storm(100.0, 460.0)),
+        (Storm(90.0, 3960.0), 51, 160.0, 100.0, Storm(90.0, 460.0)),
     ],
 )
 def test_what_new_episodes_make_of_a_storm(
@@ -75,3 +78,16 @@ def test_the_numbers_can_be_others(store: Store) -> None:
 
 def test_one_notification_with_too_many_is_a_storm_at_once(store: Store) -> None:
     assert take(store, NOW, *many(1000)).storm == Storm(NOW, NOW + 360)
+
+
+def test_what_came_before_the_clock_went_back_is_not_new(store: Store) -> None:
+    for minute in range(52):
+        assert take(store, NOW + 60 * minute, alert(starts=NOW, n=f"n{minute}")).storm is None
+    assert take(store, NOW - 540, alert(starts=NOW, n="one more")).storm is None
+    assert last(store) is None
+
+
+def test_a_storm_from_before_the_clock_went_back_lasts_no_longer_than_one_that_begins_now(store: Store) -> None:
+    assert take(store, NOW + 3600, *many(51)).storm == Storm(NOW + 3600, NOW + 3960)
+    assert take(store, NOW, alert(n="one more")).storm == Storm(NOW, NOW + 360)
+    assert last(store) == Storm(NOW, NOW + 360)

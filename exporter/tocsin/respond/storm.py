@@ -44,6 +44,9 @@ def after(storm: Storm | None, recent: int, fallen: float | None, now: float, nu
     `recent` is how many came within the last `seconds`; `fallen` when they will be less than `below`, if nothing more
     comes, None when they are so already.
     """
+    if storm is not None:
+        # After the clock went back, a storm began in the future: no longer than one that begins now may last.
+        storm = Storm(min(storm.since, now), min(storm.until, now + numbers.seconds + numbers.calm))
     lasts = storm is not None and storm.at(now)
     if not lasts and recent <= numbers.above:
         return storm
@@ -68,9 +71,11 @@ def read(connection: Connection) -> Storm | None:
 
 def note(connection: Connection, now: float, numbers: Numbers) -> Storm | None:
     """Count the episodes that are new by now, and store what follows. The row is locked already."""
-    # What had ended when it was first heard of is no new alert.
-    new = (episodes.c.first_seen > now - numbers.seconds) & (
-        episodes.c.resolved_at.is_(None) | (episodes.c.resolved_at > episodes.c.first_seen)
+    # What had ended when it was first heard of is no new alert, nor is what came before the clock went back.
+    new = (
+        (episodes.c.first_seen > now - numbers.seconds)
+        & (episodes.c.first_seen <= now)
+        & (episodes.c.resolved_at.is_(None) | (episodes.c.resolved_at > episodes.c.first_seen))
     )
     newest = select(episodes.c.first_seen).where(new).order_by(episodes.c.first_seen.desc())
     seen = connection.execute(newest.limit(numbers.above + 1)).scalars().all()
