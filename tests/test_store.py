@@ -240,7 +240,7 @@ def test_seeds_are_added_once_and_never_change_what_somebody_changed(store: Stor
         assert seed(connection, [Seed("s", "piano", 240.0), Seed("t", "piano", None, "signal")], NOW + 1) == 1
         rows = select(resources.c["service", "capacity_minutes", "version", "active", "origin"])
         assert connection.execute(rows.order_by(resources.c.service)).all() == [
-            ("s", 300.0, 2, False, "config"),
+            ("s", 300.0, 2, False, "signal"),
             ("t", None, 1, True, "signal"),
         ]
 

@@ -4,14 +4,15 @@ import asyncio
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 import yaml
 
-from tocsin.budgets import Budgets
-from tocsin.cli.acting import Acting
+from tocsin.budgets import Budgets, SloSpec
+from tocsin.cli.acting import Acting, Means
 from tocsin.cli.progress import Progress
 from tocsin.config.faults import ConfigError
 from tocsin.config.load import Config, load
@@ -21,13 +22,26 @@ from tocsin.engine import Engine
 from tocsin.guard.principals import Principals
 from tocsin.metrics import Exposition
 from tocsin.source.client import Source
-from tocsin.source.errors import SourceError
+from tocsin.source.errors import SourceError, quote
+from tocsin.spec import Spec
 from tocsin.specs import slo_specs_of, specs_of
 from tocsin.store.store import Probe, nothing
 from tocsin.telemetry import Telemetry
 from tocsin.web.program import Program
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A configuration with all that it takes, open and ready."""
+
+    config: Config
+    principals: Principals
+    source: Source
+    means: Means
+    specs: Sequence[Spec]
+    slos: Sequence[SloSpec]
 
 
 class Running:
@@ -111,47 +125,65 @@ class Running:
         """Load the configuration again; its faults, or none when it is in force. A bad file changes nothing."""
         async with self._reloading:
             try:
-                config = await asyncio.to_thread(load, self._path)
-                known = Principals(config.process.principals, before=self._principals)
-                source = await self._changed_source(config)
+                await self._change(await self._opened(await asyncio.to_thread(load, self._path)))
             except (ConfigError, SecretError, SourceError) as error:
-                self._note_load(ok=False)
-                faults = [str(fault) for fault in error.faults] if isinstance(error, ConfigError) else [str(error)]
+                faults = [str(fault) for fault in error.faults] if isinstance(error, ConfigError) else []
+                faults = faults or [f"{self._path}: {error}"]
                 # The faults say it all; a traceback of the loader would bury them.
                 log.error("configuration not loaded, the old one stays", faults=faults)  # noqa: TRY400  as above
-                return faults
-            await self._apply(config, known, source)
-            self._note_load(ok=True)
-            self._announce()
-            return ()
+            except Exception as error:
+                log.exception("configuration not loaded, the old one stays")
+                found = f"found {type(error).__name__} ({quote(str(error))}), expected a configuration that can be used"
+                faults = [f"{self._path}: {found}; the log has its traceback"]
+            else:
+                faults = []
+            self._note_load(ok=not faults)
+            if not faults:
+                self._announce()
+            return faults
 
-    async def _changed_source(self, config: Config) -> Source | None:
-        if config.process.source == self._config.process.source:
-            return None
-        source = Source(config.process.source, self.telemetry)
-        await source.__aenter__()
-        return source
+    async def _opened(self, config: Config) -> _Loaded:
+        """All that a configuration takes. Nothing has changed when it raises."""
+        known = Principals(config.process.principals, before=self._principals)
+        async with AsyncExitStack() as opened:
+            source = self._source
+            if config.process.source != self._config.process.source:
+                source = await opened.enter_async_context(Source(config.process.source, self.telemetry))
+            specs, slos = specs_of(config), slo_specs_of(config)
+            means = await self.acting.open(config, source)
+            opened.pop_all()
+        return _Loaded(config, known, source, means, specs, slos)
 
-    async def _apply(self, config: Config, known: Principals, source: Source | None) -> None:
-        old, self._source = self._source, source or self._source
-        await self._engine.reconfigure(
-            specs_of(config),
-            source,
-            query_delay=self._source.query_delay,
-            max_series=config.process.max_series,
+    async def _change(self, new: _Loaded) -> None:
+        """Put it in force and close what it replaces, or, when that fails, put what was there in force again."""
+        config = self._config
+        before = _Loaded(
+            config, self._principals, self._source, self.acting.means, specs_of(config), slo_specs_of(config)
         )
-        await self._budgets.reconfigure(
-            slo_specs_of(config),
-            source,
-            interval=config.process.target.evaluation_interval,
-            query_delay=self._source.query_delay,
-        )
-        await self.acting.configure(config, self._source)
-        if source is not None:
-            await old.__aexit__(None, None, None)
-        if config.process.publish != self._config.process.publish:
-            self._exposition = Exposition(self.telemetry.registry, config.process.publish)
-        self._config, self._principals = config, known
+        over = before
+        try:
+            await self._apply(new)
+        except BaseException:
+            over = new
+            await self._apply(before)
+            raise
+        finally:
+            await over.means.opened.aclose()
+            if over.source is not self._source:
+                await over.source.__aexit__(None, None, None)
+
+    async def _apply(self, new: _Loaded) -> None:
+        source = new.source if new.source is not self._source else None
+        process, self._source = new.config.process, new.source
+        delay = new.source.query_delay
+        await self._engine.reconfigure(new.specs, source, query_delay=delay, max_series=process.max_series)
+        interval = process.target.evaluation_interval
+        await self._budgets.reconfigure(new.slos, source, interval=interval, query_delay=delay)
+        if process.publish != self._config.process.publish:
+            self._exposition = Exposition(self.telemetry.registry, process.publish)
+        self._config, self._principals = new.config, new.principals
+        self.acting.use(new.means)
+        await self.acting.begin()
 
     def _note_load(self, *, ok: bool) -> None:
         self.telemetry.set("config_last_reload_successful", ok)
