@@ -1,5 +1,6 @@
 """What may be done about alerts: what it means, and every fault with its exact place and message."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tocsin.config.load import Config, load
 from tocsin.config.operations import HttpParameters
 from tocsin.config.references import alerts_of
 from tocsin.config.remediation_checks import causes, parameters
+from tocsin.guard.addresses import Allowed, Refused
 
 SERVICE = """\
 service: shop
@@ -47,6 +49,11 @@ def config(folder: Path, remediation: str = GOOD, process: str = "") -> Config:
                 "found no address that can be called, expected an address such as https://ops.example.com/path, "
                 "without user, password and #"
             ),
+        ),
+        (
+            "{when: ShopFull, run: http, with: {url: http://a/b}, verify: 'up{ < 1'}",
+            "6:66: remediation[0].verify",
+            "found no PromQL (unexpected character inside braces: '<'), expected an expression that gives a vector",
         ),
         (
             "{when: ShopFul, run: http, with: {url: http://a/b}}",
@@ -141,3 +148,57 @@ def test_values_of_headers_are_not_shown(tmp_path: Path) -> None:
     found = config(tmp_path, "{when: ShopFull, run: http, with: {url: http://a/b, headers: {X-Key: canary}}}")
     assert "canary" not in str(found.masked())
     assert found.masked()["services"][0]["remediation"][0]["with"]["headers"] == {"X-Key": "<secret>"}
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "listed"),
+    [
+        ("http://ops/restart", [], False),
+        ("http://ops/restart", ["ops"], True),
+        ("http://ops/restart", ["ops:80"], True),
+        ("http://ops/restart", ["ops:8080", "10.0.0.0/8"], False),
+        ("https://ops/restart", ["ops:80"], False),
+        ("http://10.1.2.3:99/restart", ["ops", "10.0.0.0/8"], True),
+        ("http://11.1.2.3:99/restart", ["ops", "10.0.0.0/8"], False),
+        ("http://[fd00::1]/restart", ["10.0.0.0/8", "[fd00::1]:80"], True),
+    ],
+)
+def test_a_host_that_is_not_listed_is_said_before_it_is_needed(
+    tmp_path: Path, url: str, hosts: list[str], listed: bool
+) -> None:
+    found = config(
+        tmp_path, f"{{when: ShopFull, run: http, with: {{url: '{url}'}}}}", f"guard: {{hosts: {json.dumps(hosts)}}}\n"
+    )
+    said = (
+        f"{tmp_path / 'shop.yml'}:6:45: remediation[0].with.url: found a host that is not listed, so that it is never "
+        f"called; expected one of `guard.hosts` ({', '.join(hosts) or 'it has none'})"
+    )
+    assert [str(one) for one in found.warnings] == ([] if listed else [said])
+    assert refused(hosts, url) is not listed
+
+
+def refused(hosts: list[str], url: str) -> bool:
+    """Whether the guard refuses the URL."""
+    try:
+        Allowed(hosts).url(url)
+    except Refused:
+        return True
+    return False
+
+
+def test_a_remediation_that_can_select_nothing_is_said(tmp_path: Path) -> None:
+    said = (
+        "remediation[0].when: found a remediation in a service without resources and signals: no resource can be "
+        "selected, and nothing is ever done; expected some in `resources`"
+    )
+    whole = SERVICE + GOOD + "\n"
+    alone = "".join(line for line in whole.splitlines(keepends=True) if not line.startswith("signals"))
+    for text, expected in (
+        (whole, False),
+        (alone, False),
+        (alone.replace("resources: [{id: piano, capacity_minutes: 240}]\n", ""), True),
+    ):
+        (tmp_path / "shop.yml").write_text(text)
+        (tmp_path / "tocsin.yml").write_text("source: {url: http://127.0.0.1:9090}\nservices: [shop.yml]\n")
+        found = load(tmp_path / "tocsin.yml").warnings
+        assert any(said in str(one) for one in found) is expected

@@ -181,6 +181,14 @@ def test_a_signed_notification_is_taken(tmp_path: Path) -> None:
     assert signed(where, WEBHOOK, request) == (200, "1 alerts received\n")
 
 
+def test_what_was_read_for_its_signature_is_there_for_who_reads_a_body_in_pieces(tmp_path: Path) -> None:
+    where = site(signer(tmp_path))
+    body = b'{"outcome": "true"}'.ljust(16_384)
+    for said, expected in ((body, (404, "NOT_FOUND")), (body + b" ", (413, "BODY_TOO_LARGE"))):
+        request = Request(where.program.clock(), "POST", body=said)
+        assert signed(where, "/api/alerts/x/outcome", request) == expected
+
+
 def test_a_signed_body_is_bounded_and_comes_as_it_is(tmp_path: Path) -> None:
     where = site(signer(tmp_path))
     body = b" " * MAX_SIGNED

@@ -1,6 +1,9 @@
 """The alerts in the runbook's shape, and what humans say of them: who, when, once, and with an audit record."""
 
+import asyncio
+import gzip
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -208,6 +211,66 @@ def test_what_is_no_outcome_is_refused_with_what_is_expected(body: Any, why: str
 def test_a_long_reason_is_refused() -> None:
     status, answer = Alerts().say("x/outcome", {"outcome": "true", "reason": "x" * 20_000})
     assert (status, answer["error"]) == (413, "BODY_TOO_LARGE")
+
+
+async def _in_chunks() -> AsyncIterator[bytes]:
+    yield b'{"outcome": "true", "reason": "'
+    for _ in range(20):
+        yield b"x" * 1000
+    yield b'"}'
+
+
+@pytest.mark.parametrize("kind", ["chunked", "gzip"])
+def test_a_long_reason_that_does_not_say_its_length_is_refused(kind: str) -> None:
+    site = Alerts()
+    site.deliver(sent())
+    (found,) = site.get("/api/alerts/active")
+    long = json.dumps({"outcome": "true", "reason": "x" * 20_000}).encode()
+    body: Any = _in_chunks() if kind == "chunked" else gzip.compress(long)
+    headers = ADMIN | ({} if kind == "chunked" else {"Content-Encoding": "gzip"})
+    status, _, text = site.ask("POST", f"/api/alerts/{found['id']}/outcome", data=body, headers=headers)
+    assert (status, json.loads(text)["error"]) == (413, "BODY_TOO_LARGE")
+    assert site.get("/api/alerts/active") == [found]
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 413)])
+def test_a_reason_in_chunks_may_be_as_long_as_any(more: int, status: int) -> None:
+    site = Alerts()
+    site.deliver(sent())
+    (found,) = site.get("/api/alerts/active")
+    body = b'{"outcome": "true"}'.ljust(16_384 + more)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 1000):
+            yield body[start : start + 1000]
+
+    assert site.ask("POST", f"/api/alerts/{found['id']}/outcome", data=pieces(), headers=ADMIN)[0] == status
+
+
+def test_what_is_too_long_is_not_read_to_its_end() -> None:
+    site = Alerts()
+    answers: list[bytes] = []
+
+    async def talk(client: Client) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        head = (
+            "POST /api/alerts/x/outcome HTTP/1.1\r\nHost: x\r\nx-admin-key: ann\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        # More is announced, and never comes.
+        writer.write(head.encode() + b"%x\r\n" % 10**9 + b" " * 16_385)
+        answers.append(await asyncio.wait_for(reader.readline(), 5))
+        writer.close()
+
+    site.use(talk)
+    assert answers == [b"HTTP/1.1 413 Request Entity Too Large\r\n"]
+
+
+@pytest.mark.parametrize("path", ["active", "history"])
+def test_no_alert_is_of_a_service_with_a_nul(alerts: Alerts, path: str) -> None:
+    alerts.deliver(sent())
+    assert alerts.get(f"/api/alerts/{path}?service=%00") == []
+    assert alerts.get(f"/api/alerts/{path}?service=amas%00") == []
+    assert len(alerts.get(f"/api/alerts/{path}?service=amas")) == 1
 
 
 def test_a_thousand_active_alerts_are_all_told() -> None:

@@ -1,15 +1,19 @@
 """The page of operations: it says what blocks them, whom a human has to release, and what became of the last ones."""
 
 import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import update
 
 from messages import EVIL
 from scripted import T0 as NOW
 from stores import Place, episode, place
 from test_web_open_alerts import ATTRIBUTES, TAGS, Alerts, Page
+from tocsin.cli import main
 from tocsin.guard import switch
 from tocsin.respond import decide, storm
 from tocsin.respond.actions import PENDING
@@ -29,8 +33,12 @@ STATES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("failed", {"reason": "connection"}, "failed, nothing was done: connection"),
     ("refused", {"reason": "daily_limit"}, "refused: it ran often enough on this resource within a day"),
     ("refused", {"reason": "halted"}, "refused: halted"),
-    ("held", {"reason": "kill_switch"}, "waits: the kill switch is off"),
-    ("held", {"reason": "interrupted"}, "waits: nobody has taken it up in time: it is decided again"),
+    ("held", {"reason": "kill_switch"}, "waits: the kill switch blocks all operations"),
+    (
+        "held",
+        {"reason": "interrupted"},
+        "waits: nobody has taken it up in time, or the configuration has changed: it is decided again",
+    ),
     ("dry_run", {"result": {"would": "POST http://ops/ <b>"}}, "dry run: POST http://ops/ <b>"),
     ("unknown", {"reason": "timeout"}, "nobody knows whether it was done: timeout"),
     (
@@ -113,9 +121,28 @@ def test_a_resource_that_is_held_has_the_command_that_releases_it(where: Place) 
     page, _ = shown(where)
     quoted = """'a '"'"'b'"'"' $(c)'"""
     assert page.cells == [
-        ["piano shop", "2023-11-14T23:59:00Z", "tocsin release resource shop piano --reason TEXT"],
-        ["a 'b' $(c) shop", "2023-11-15T00:00:00Z", f"tocsin release resource shop {quoted} --reason TEXT"],
+        ["piano shop", "2023-11-14T23:59:00Z", "tocsin release resource --reason TEXT -- shop piano"],
+        ["a 'b' $(c) shop", "2023-11-15T00:00:00Z", f"tocsin release resource --reason TEXT -- shop {quoted}"],
     ]
+
+
+@pytest.mark.parametrize("named", [("shop", "piano"), ("--help", "-x"), ("--", "--"), ("a b", "-'")])
+def test_the_command_that_is_shown_releases_the_resource_whatever_its_name(
+    named: tuple[str, str], tmp_path: Path
+) -> None:
+    where = Place(f"sqlite:///{tmp_path / 'tocsin.db'}", None, None)
+    with where.open() as store, store.write() as connection:
+        seed(connection, [Seed(*named)], NOW)
+        connection.execute(update(resources).values(held_since=NOW, held_by="a1"))
+    (tmp_path / "s.yml").write_text("service: s\nsignals: {a: {expr: up}}\n")
+    config = tmp_path / "tocsin.yml"
+    config.write_text(f"source: {{url: http://127.0.0.1:9090}}\nservices: [s.yml]\nstore: {where.url}\n")
+    (cell,) = shown(where)[0].cells
+    program, *argv = shlex.split(cell[2])
+    result = CliRunner().invoke(main, [*argv[:2], f"--config.file={config}", *argv[2:]], catch_exceptions=False)
+    assert (program, result.exit_code) == ("tocsin", 0), result.output
+    assert f"actions on {named[1]} of {named[0]} may begin again" in result.output
+    assert shown(where)[0].cells == []
 
 
 def test_the_newest_come_first_and_fifty_at_most(where: Place) -> None:

@@ -2,11 +2,15 @@
 
 import asyncio
 import base64
+import collections
 import contextlib
+import itertools
 import ssl
 import subprocess
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import pytest
@@ -16,7 +20,7 @@ from click.testing import CliRunner
 
 from tocsin.cli import main
 from tocsin.config.models import TlsServer
-from tocsin.web.security import basic_auth, tls_context
+from tocsin.web.security import WAITING, basic_auth, tls_context
 
 HASH = bcrypt.hashpw(b"s3cret", bcrypt.gensalt(4)).decode()
 HOOK = "/api/v2/webhook"
@@ -28,7 +32,8 @@ def app() -> web.Application:
     async def hello(_request: web.Request) -> web.Response:
         return web.Response(text="hello")
 
-    application = web.Application(middlewares=[basic_auth({"prom": HASH}, lambda request: request.path == HOOK)])
+    application = web.Application()
+    basic_auth(application, {"prom": HASH}, lambda request: request.path == HOOK)
     application.router.add_get("/metrics", hello)
     application.router.add_get(HOOK, hello)
     return application
@@ -77,6 +82,61 @@ def test_a_password_that_bcrypt_would_cut_is_refused() -> None:
 
 def test_the_webhook_asks_for_no_user() -> None:
     assert statuses((HOOK, None)) == [200]
+
+
+class Slow:
+    """Passwords that are being checked until somebody lets them through."""
+
+    def __init__(self) -> None:
+        self.threads: set[threading.Thread] = set()
+        self.let = threading.Event()
+
+    def checkpw(self, _password: bytes, _hashed: bytes) -> bool:
+        self.threads.add(threading.current_thread())
+        assert self.let.wait(30)
+        return False
+
+
+@contextlib.asynccontextmanager
+async def served() -> AsyncIterator[Callable[[str], Coroutine[Any, Any, tuple[int, str | None]]]]:
+    """Gives `get`: the status and Retry-After for a password."""
+    runner = web.AppRunner(app())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with ClientSession(connector=TCPConnector(limit=0)) as session:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/metrics"
+
+        async def get(password: str) -> tuple[int, str | None]:
+            async with session.get(url, headers={"Authorization": basic("prom", password)}) as response:
+                return response.status, response.headers.get("Retry-After")
+
+        try:
+            yield get
+        finally:
+            await runner.cleanup()
+
+
+def test_guesses_keep_nobody_else_waiting_and_more_than_may_wait_are_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow()
+
+    async def flood() -> None:
+        async with served() as get:
+            assert await get("s3cret") == (200, None)
+            monkeypatch.setattr("tocsin.web.security.bcrypt.checkpw", slow.checkpw)
+            guesses = [asyncio.create_task(get(f"wrong{i}")) for i in range(WAITING + 28)]
+            try:
+                # Those that are too many have their answer while the first one is still being checked.
+                for answered in itertools.islice(asyncio.as_completed(guesses, timeout=10), 28):
+                    assert await answered == (503, "1")
+                assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 10) == "free"
+                assert await asyncio.wait_for(get("s3cret"), 10) == (200, None)
+            finally:
+                slow.let.set()
+            found = collections.Counter(await asyncio.gather(*guesses))
+        assert found == {(401, None): WAITING, (503, "1"): 28}
+
+    asyncio.run(flood())
+    assert len(slow.threads) == 1
 
 
 def made(folder: Path, *encrypt: str) -> tuple[Path, Path]:

@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from scripted import T0
 from site_client import TOKEN, WEBHOOK, Client, Site, alert, bearer, caller, notification
@@ -111,8 +112,15 @@ def test_a_notification_of_no_alerts_is_fine() -> None:
 
 def test_a_body_that_is_too_large_is_refused() -> None:
     site = Site(None, caller())
-    status, _, _ = site.ask("POST", WEBHOOK, data=io.BytesIO(b" " * (MAX_WEBHOOK + 1)), headers=bearer())
+    with capture_logs() as lines:
+        status, _, text = site.ask("POST", WEBHOOK, data=io.BytesIO(b" " * (MAX_WEBHOOK + 1)), headers=bearer())
     assert (status, site.counted(413)) == (413, 1)
+    what = "make notifications smaller: group_by more labels, or set max_alerts in the receiver's webhook_configs"
+    assert text == f"found more than 8388608 bytes; {what}\n"
+    # Nobody sends these alerts again.
+    (said,) = (line for line in lines if line["log_level"] == "warning")
+    assert said["event"] == "alerts were lost: a notification is too large"
+    assert (said["limit"], said["advice"]) == (8388608, what)
     fits = json.dumps(notification()).encode()
     body = io.BytesIO(fits + b" " * (MAX_WEBHOOK - len(fits)))
     assert site.ask("POST", WEBHOOK, data=body, headers=bearer())[0] == 200
@@ -124,6 +132,29 @@ def test_a_bomb_in_gzip_is_bounded_by_what_it_becomes() -> None:
     assert len(body) < MAX_WEBHOOK / 100
     headers = {**bearer(), "Content-Encoding": "gzip"}
     assert site.ask("POST", WEBHOOK, data=body, headers=headers)[0] == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"abcde", gzip.compress(b"{}" * 1000, mtime=0)[:-4] + b"abcd", b"x" * 300_000],
+    ids=["short", "of a wrong length", "long"],
+)
+def test_what_is_said_to_be_gzip_and_is_not_is_refused_without_a_traceback(
+    body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(None, caller())
+    answers: list[tuple[int, str]] = []
+
+    async def talk(client: Client) -> None:
+        for headers, data in (({"Content-Encoding": "gzip"}, body), ({}, json.dumps(notification()).encode())):
+            async with client.post(WEBHOOK, data=data, headers={**bearer(), **headers}) as response:
+                answers.append((response.status, await response.text()))
+
+    site.use(talk)
+    message = '{"error":"UNREADABLE_BODY","message":"the body is not what Content-Encoding or Transfer-Encoding says"}'
+    assert answers == [(400, message), (200, "0 alerts received\n")]
+    assert (site.counted(400), site.counted(500)) == (1, 0)
+    assert caplog.records == []
 
 
 def test_a_strangers_body_is_never_read() -> None:

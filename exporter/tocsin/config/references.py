@@ -48,6 +48,8 @@ def check(process: Shaped[ProcessModel], services: Sequence[Shaped[Service]]) ->
             findings += [(file, finding) for finding in check_service(file.model, known)]
             if process.model is not None and process.trusts(("principals",)):
                 findings += [(file, one) for one in remediation_checks.check_heard(process.model, file.model)]
+            if process.model is not None and process.trusts(("guard", "hosts")):
+                findings += [(file, one) for one in remediation_checks.check_hosts(process.model, file.model)]
     faults: list[Fault] = []
     warnings: list[Fault] = []
     for file_, finding in findings:

@@ -1,16 +1,17 @@
 """Checks of what is done about alerts, and of what a remediation means."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from tocsin import names
-from tocsin.config import alert_checks, slo_checks
+from tocsin.config import alert_checks, expr, slo_checks
 from tocsin.config.base import Model
 from tocsin.config.explain import wrongs
 from tocsin.config.faults import Path
+from tocsin.config.hosts import HostEntry, Url, parse_host_entry, parse_url
 from tocsin.config.known import Finding
 from tocsin.config.operations import PARAMETERS
 from tocsin.config.process import ProcessModel
@@ -112,6 +113,8 @@ def _remediation(service: Service, remediation: Remediation, i: int, alerts: Col
         yield Finding((*at, "when"), f"found {describe(cause.alert)}, expected an alert of the service ({known})")
     elif not causes(service, remediation, alerts):
         yield Finding((*at, "when"), f"found {describe(remediation.when)}, expected what an alert of a signal is on")
+    if remediation.verify is not None and (wrong_query := expr.fault(remediation.verify)):
+        yield Finding((*at, "verify"), wrong_query)
     if cause.tier is None and remediation.signals:
         yield Finding((*at, "signals"), "found signals beside the name of an alert, expected them with a tier only")
     for j, name in enumerate(remediation.signals):
@@ -122,6 +125,12 @@ def _remediation(service: Service, remediation: Remediation, i: int, alerts: Col
     if remediation.resource is not None and remediation.resource not in ids:
         message = f"found {describe(remediation.resource)}, expected one of `resources` ({', '.join(ids) or 'none'})"
         yield Finding((*at, "resource"), message, (("resources",),))
+    if not ids and not service.signals:
+        message = (
+            "found a remediation in a service without resources and signals: no resource can be selected, and nothing "
+            "is ever done; expected some in `resources`"
+        )
+        yield Finding((*at, "when"), message, warning=True)
 
 
 def check_heard(process: ProcessModel, service: Service) -> Iterator[Finding]:
@@ -133,6 +142,34 @@ def check_heard(process: ProcessModel, service: Service) -> Iterator[Finding]:
             "nothing is ever done; expected one in `principals` of the process file"
         )
         yield Finding(("remediation", first, "dry_run"), message, warning=True)
+
+
+def check_hosts(process: ProcessModel, service: Service) -> Iterator[Finding]:
+    """Warnings where a request is to be sent to a host that is not listed, and would be refused each time."""
+    listed = [parse_host_entry(text) for text in process.guard.hosts]
+    for i, one in enumerate(service.remediation):
+        url = one.with_.get("url") if one.run == "http" else None
+        if isinstance(url, str) and not _listed(url, listed):
+            known = ", ".join(process.guard.hosts) or "it has none"
+            message = (
+                f"found a host that is not listed, so that it is never called; expected one of `guard.hosts` ({known})"
+            )
+            yield Finding(("remediation", i, "with", "url"), message, warning=True)
+
+
+def _listed(text: str, listed: Sequence[HostEntry]) -> bool:
+    """Whether an entry is about the host of a URL. What is no URL is said elsewhere."""
+    try:
+        url = parse_url(text)
+    except ValueError:
+        return True
+    return any(entry.port in (None, url.port) and _names(entry, url) for entry in listed)
+
+
+def _names(entry: HostEntry, url: Url) -> bool:
+    if isinstance(entry.host, str) or isinstance(url.host, str):
+        return entry.host == url.host
+    return url.host in entry.host
 
 
 def check_process(process: ProcessModel) -> Iterator[Finding]:

@@ -234,7 +234,7 @@ def _switch(connection: Connection, _facts: _Facts) -> Check:
     found = switch.read(connection, lock=True)
     if found.enabled:
         return Check("kill switch", passed=True, why="operations may run")
-    why = f"switched off by {found.changed_by}: {found.reason}"
+    why = f"operations are blocked by {found.changed_by}: {found.reason}"
     return Check("kill switch", passed=False, why=why, reason="kill_switch")
 
 

@@ -14,7 +14,7 @@ from tocsin.store.tables import actions, episodes, meta, resources
 
 #: Why an action is held or refused, in words; the names are those of :mod:`tocsin.respond.decide`.
 REASONS = {
-    "kill_switch": "the kill switch is off",
+    "kill_switch": "the kill switch blocks all operations",
     "store_restored": "the store may be an older state of itself: a human has to say that it is right",
     "storm": "too many alerts are new: the storm has to end",
     "maintenance": "a maintenance window is on",
@@ -22,7 +22,7 @@ REASONS = {
     "confirm_unreachable": "Prometheus cannot be asked whether the alert fires",
     "resource_held": "nobody knows how an earlier action on it ended: a human has to look",
     "cool_down": "the last run on it is not long enough ago",
-    "interrupted": "nobody has taken it up in time: it is decided again",
+    "interrupted": "nobody has taken it up in time, or the configuration has changed: it is decided again",
     "no_resource": "the alert has no label resource, and the remediation names none",
     "unknown_resource": "the catalogue has no such resource",
     "inactive_resource": "the resource was taken out of the catalogue",

@@ -72,7 +72,7 @@ def flipped(audit_id: str, *, enabled: bool) -> dict[str, str]:
 
 
 async def _status(request: web.Request) -> web.Response:
-    return answer(status(await request.app[PROGRAM].store.read(switch.read)))
+    return answer(status(await request.app[PROGRAM].store.visit(switch.read)))
 
 
 def status(found: Switch) -> dict[str, Any]:
@@ -93,7 +93,7 @@ async def _audit(request: web.Request) -> web.Response:
         asked = page(_once(request))
     except Misasked as error:
         return _misasked(error)
-    found = await request.app[PROGRAM].store.read(
+    found = await request.app[PROGRAM].store.visit(
         lambda connection: audit.entries(connection, asked.wanted, limit=asked.limit + 1, before=asked.before)
     )
     shown = found[: asked.limit]
@@ -117,7 +117,7 @@ async def _record(request: web.Request) -> web.Response:
     asked = number_of(text)
     if asked is not None:
         kind, seq = asked
-        entry = await request.app[PROGRAM].store.read(lambda connection: audit.entry(connection, seq))
+        entry = await request.app[PROGRAM].store.visit(lambda connection: audit.entry(connection, seq))
         if entry is not None and kind in (None, entry.record.kind):
             return answer(entry.data())
     return answer({"error": "NOT_FOUND", "message": f"there is no audit record {text[:100]!r}"}, 404)

@@ -94,9 +94,16 @@ def _values(snapshot: Snapshot, wanted: set[tuple[str, str]]) -> Iterator[tuple[
 
 async def _list(request: web.Request, *, firing: bool, most: int) -> web.Response:
     program, service = request.app[PROGRAM], request.query.get("service")
-    rows = await program.store.read(partial(opinions.listed, firing=firing, service=service, most=most))
+    rows = await program.store.visit(partial(_listed, firing=firing, service=service, most=most))
     live = _live(program.snapshot(), rows)
     return answer([shown(row, live) for row in rows])
+
+
+def _listed(connection: Connection, *, firing: bool, service: str | None, most: int) -> list[Found]:
+    # No label has a NUL, and PostgreSQL cannot be asked for one.
+    if service is not None and "\0" in service:
+        return []
+    return opinions.listed(connection, firing=firing, service=service, most=most)
 
 
 async def _active(request: web.Request) -> web.Response:
@@ -112,16 +119,30 @@ async def _acknowledge(request: web.Request) -> web.Response:
 
 
 async def _outcome(request: web.Request) -> web.Response:
-    if (request.content_length or 0) > _MAX_BODY:
+    body = await _bounded(request)
+    if body is None:
         return answer({"error": "BODY_TOO_LARGE", "message": f"expected at most {_MAX_BODY} bytes"}, 413)
     try:
-        said = _JUDGEMENT.decode(await request.read())
+        said = _JUDGEMENT.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         expected = 'expected {"outcome": "true" | "dismissed" | "missed", "reason": "..."}'
         return answer({"error": "INVALID_OUTCOME", "message": f"{error}; {expected}"}, 400)
     if "\0" in said.reason:
         return answer({"error": "INVALID_OUTCOME", "message": "found a NUL in the reason"}, 400)
     return await _say(request, partial(opinions.judge, verdict=said.outcome, reason=said.reason))
+
+
+async def _bounded(request: web.Request) -> bytes | None:
+    """The body; None as soon as it is too long, however it is sent: in chunks or compressed it does not say so."""
+    if (request.content_length or 0) > _MAX_BODY:
+        return None
+    if request.content.at_eof():
+        # Nothing is left to read, be it that the whole was read for its signature: then it is remembered.
+        return await request.read()
+    body = bytearray()
+    while chunk := await request.content.read(_MAX_BODY + 1 - len(body)):
+        body += chunk
+    return None if len(body) > _MAX_BODY else bytes(body)
 
 
 async def _say(request: web.Request, say: Callable[..., Found]) -> web.Response:

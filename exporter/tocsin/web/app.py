@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 #: Largest body of a webhook; Alertmanager's notifications of 1,000 alerts are about 1 MB.
 MAX_WEBHOOK = 8 * 2**20
+_SMALLER = "make notifications smaller: group_by more labels, or set max_alerts in the receiver's webhook_configs"
 #: Seconds in which it has to arrive.
 _PATIENCE = 10
 _WORST = 10
@@ -71,7 +72,7 @@ def create_app(
         return route is not None and route.guarded(program)
 
     if users:
-        app.middlewares.append(basic_auth(users, asks_itself))
+        basic_auth(app, users, asks_itself)
     for path in ("/", prefix) if prefix else ():
         app.router.add_get(path, _to_prefix(prefix))
     return app
@@ -87,11 +88,23 @@ def _handled(route: Route) -> Handler:
             request[PRINCIPAL] = await authorize(request, known, route.scope, program.telemetry, now)
         try:
             return await route.handler(request)
+        except web.RequestPayloadError:
+            return _unreadable(request)
         except StoreError as error:
             log.warning("a request failed because of the store", path=route.path, reason=error.reason, why=str(error))
             return answer({"error": "STORE_UNAVAILABLE", "reason": error.reason}, 503)
 
     return _counted(handle) if route.path == names.WEBHOOK else handle
+
+
+def _unreadable(request: web.Request) -> web.Response:
+    """The answer to a body that cannot be unpacked."""
+    # What is left of it is not waited for: that would raise once more.
+    request.content.feed_eof()
+    message = "the body is not what Content-Encoding or Transfer-Encoding says"
+    response = answer({"error": "UNREADABLE_BODY", "message": message}, 400)
+    response.force_close()
+    return response
 
 
 def _counted(handler: Handler) -> Handler:
@@ -244,6 +257,10 @@ async def _webhook(request: web.Request) -> web.Response:
             body = await request.read()
     except TimeoutError:
         return web.Response(status=503, text="the body took too long\n")
+    except web.HTTPRequestEntityTooLarge:
+        # Alertmanager does not send it again, and after another answer it would in vain: it cannot get smaller.
+        log.warning("alerts were lost: a notification is too large", limit=MAX_WEBHOOK, advice=_SMALLER)
+        return web.Response(status=413, text=f"found more than {MAX_WEBHOOK} bytes; {_SMALLER}\n")
     try:
         received = await program.intake.receive(body, program.clock())
     except Malformed as error:

@@ -28,7 +28,7 @@ LABELS = {
 async def _alerts(request: web.Request) -> web.Response:
     """The newest open alerts with these labels; one that is empty or not given may be anything."""
     wanted = {key: text for key in LABELS if (text := request.query.get(key))}
-    found = await request.app[PROGRAM].store.read(partial(_open, wanted=wanted))
+    found = await request.app[PROGRAM].store.visit(partial(_open, wanted=wanted))
     shown = {key: cut(text) for key, text in wanted.items()}
     return page("alerts.html", wanted=shown, alerts=[_shown(row) for row in found[:SHOWN]], number=len(found))
 

@@ -36,7 +36,7 @@ _UNKNOWN = {"interrupted": "whoever ran it was gone before it ended"}
 async def _operations(request: web.Request) -> web.Response:
     program = request.app[PROGRAM]
     now = program.clock()
-    found = await program.store.read(lambda connection: overview.read(connection, now, most=SHOWN))
+    found = await program.store.visit(lambda connection: overview.read(connection, now, most=SHOWN))
     return page(
         "operations.html",
         switch=found.switch,
@@ -50,7 +50,8 @@ async def _operations(request: web.Request) -> web.Response:
 
 
 def _held(row: Found) -> dict[str, Any]:
-    command = shlex.join(["tocsin", "release", "resource", row.service, row.id, "--reason"]) + " TEXT"
+    # Behind `--`, because a name that begins with `-` would be read as an option.
+    command = "tocsin release resource --reason TEXT -- " + shlex.join([row.service, row.id])
     return {"of": cut(row.service), "resource": cut(row.id), "since": row.held_since, "command": printable(command)}
 
 

@@ -7,20 +7,25 @@ import hashlib
 import hmac
 import secrets
 import ssl
+from collections import deque
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import bcrypt
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from tocsin.config.models import TlsServer
 
 log = structlog.get_logger(__name__)
 
 _ASK = {"WWW-Authenticate": 'Basic realm="tocsin"'}
+_LATER = {"Retry-After": "1"}
+#: Most passwords that wait to be checked, one after the other; at bcrypt's cost of 12 that is 8 s.
+WAITING = 32
 
 
 @cache
@@ -108,29 +113,59 @@ def _credentials(header: str) -> tuple[str, str]:
     return user, password
 
 
-def basic_auth(users: Mapping[str, str], but_for: Callable[[web.Request], bool]) -> Middleware:
-    """Middleware that asks for a user, but for the requests whose route asks for a principal itself."""
-    key = secrets.token_bytes(32)
+class _Users:
+    """Whether a password is right.
 
-    @lru_cache(maxsize=256)
-    def known(_digest: bytes) -> list[bool]:
-        return []
+    bcrypt is slow on purpose: it has a thread of its own, so that a stranger's guesses keep nothing else waiting. A
+    scraper comes every few seconds with the same password; what is remembered of one is a keyed digest.
+    """
 
-    async def right(user: str, password: str) -> bool:
-        # bcrypt is slow on purpose; a scraper comes every few seconds with the same password. What is remembered of it
-        # is a keyed digest.
-        kept = known(hmac.digest(key, f"{user}\0{password}".encode(), hashlib.sha256))
-        if not kept:
-            # bcrypt reads 72 bytes; more are refused rather than cut.
-            text, stored = password.encode(), users.get(user) or _nobody()
-            fits = len(text) <= 72 and await asyncio.to_thread(bcrypt.checkpw, text, stored.encode())
-            kept.append(fits and user in users)
-        return kept[0]
+    def __init__(self, users: Mapping[str, str]) -> None:
+        self._users, self._key, self._waiting = users, secrets.token_bytes(32), 0
+        self._thread = ThreadPoolExecutor(1, "password")
+        # Apart from the wrong ones, however many: who has been let in need not wait behind them.
+        self._right: set[bytes] = set()
+        self._wrong: deque[bytes] = deque(maxlen=256)
+
+    async def right(self, user: str, password: str) -> bool:
+        """Whether it is this user's; raises HTTPServiceUnavailable when too many are being checked."""
+        digest = hmac.digest(self._key, f"{user}\0{password}".encode(), hashlib.sha256)
+        if digest in self._right:
+            return True
+        if digest in self._wrong:
+            return False
+        found = await self._checked(user, password.encode())
+        (self._right.add if found else self._wrong.append)(digest)
+        return found
+
+    async def _checked(self, user: str, password: bytes) -> bool:
+        # bcrypt reads 72 bytes; more are refused rather than cut.
+        if len(password) > 72:
+            return False
+        if self._waiting >= WAITING:
+            raise web.HTTPServiceUnavailable(text="too many passwords are being checked\n", headers=_LATER)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._compare, user, password)
+        finally:
+            self._waiting -= 1
+
+    def _compare(self, user: str, password: bytes) -> bool:
+        return bcrypt.checkpw(password, (self._users.get(user) or _nobody()).encode()) and user in self._users
+
+    async def close(self, _app: web.Application) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def basic_auth(app: web.Application, users: Mapping[str, str], but_for: Callable[[web.Request], bool]) -> None:
+    """Have the app ask for a user, but for the requests whose route asks for a principal itself."""
+    known = _Users(users)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not but_for(request) and not await right(*_credentials(request.headers.get("Authorization", ""))):
+        if not but_for(request) and not await known.right(*_credentials(request.headers.get("Authorization", ""))):
             raise web.HTTPUnauthorized(text="a user and a password are needed\n", headers=_ASK)
         return await handler(request)
 
-    return middleware
+    app.middlewares.append(middleware)
+    app.on_cleanup.append(known.close)

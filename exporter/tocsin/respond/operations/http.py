@@ -6,6 +6,7 @@ import re
 import ssl
 
 import aiohttp
+import structlog
 
 from tocsin import __version__
 from tocsin.config.hosts import Url, parse_url
@@ -14,6 +15,8 @@ from tocsin.config.secrets import SecretError, read_secret
 from tocsin.config.types import describe as quoted
 from tocsin.guard.addresses import Connector, Lookup, Refused, system_lookup
 from tocsin.respond.operations.kind import Kind, Outcome, Result, Task, plural
+
+log = structlog.get_logger(__name__)
 
 REASONS = (
     # ok
@@ -116,9 +119,12 @@ async def run(task: Task, parameters: HttpParameters, *, lookup: Lookup = system
                 problem = "answer_too_large"
     except Refused as error:
         return Outcome("refused", error.reason)
-    except SecretError:
+    except SecretError as error:
+        # The audit has no texts; this one names a file.
+        log.warning("an operation was not begun", action=task.action_id, reason="secret_unusable", why=str(error))
         return Outcome("failed", "secret_unusable")
-    except _CaError:
+    except _CaError as error:
+        log.warning("an operation was not begun", action=task.action_id, reason="ca_unusable", why=str(error))
         return Outcome("failed", "ca_unusable")
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         if not request.begun:
@@ -184,7 +190,7 @@ def _trusted(parameters: HttpParameters) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=parameters.ca_file)
     except OSError as error:
-        raise _CaError from error
+        raise _CaError(f"cannot read the certificates in {parameters.ca_file}: {error}") from error
 
 
 def _body(task: Task, parameters: HttpParameters) -> bytes:

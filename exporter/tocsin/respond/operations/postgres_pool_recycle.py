@@ -9,12 +9,15 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
+import structlog
 
 from tocsin.config.operations import PostgresPoolRecycle, parse_database
 from tocsin.config.secrets import SecretError, read_secret
 from tocsin.config.types import describe as quoted
 from tocsin.config.types import format_duration
 from tocsin.respond.operations.kind import Kind, Outcome, Stopped, Task, plural
+
+log = structlog.get_logger(__name__)
 
 REASONS = (
     # ok
@@ -208,7 +211,8 @@ async def run(task: Task, parameters: PostgresPoolRecycle) -> Outcome:
         if recycling.touched:
             return recycling.midway()
         raise
-    except SecretError:
+    except SecretError as error:
+        log.warning("an operation was not begun", action=task.action_id, reason="secret_unusable", why=str(error))
         return Outcome("failed", "secret_unusable")
     except psycopg.Error as error:
         return recycling.broken(None if late else error)
