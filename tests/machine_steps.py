@@ -209,7 +209,7 @@ class Steps(RuleBasedStateMachine):
         for work in list(self.works[process]):
             self.advances(process, work, until, outcome)
         with self.store.read() as connection:
-            found = [row.id for row in actions.intents(connection)]
+            found = [row.id for row in actions.waiting(connection) if row.state == "intent"]
         assert sorted(found) == sorted(one.id for one in self.model.intents())
         for id_ in found if until in POINTS[1:] else ():
             # One after the other: how the first one ends may be in the way of the next.

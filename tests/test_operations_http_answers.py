@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from pydantic import ValidationError
 
 from operating import OK, Handler, answering, asked, raw, receiver, task
 from tocsin.config.operations import HttpParameters
@@ -42,8 +43,12 @@ def run_against(handler: Handler, given: Any = None, **changed: Any) -> Outcome:
         (401, [], "failed", "client_error"),
         (404, [], "failed", "client_error"),
         (429, [], "failed", "client_error"),
-        (500, [], "failed", "server_error"),
-        (503, [], "failed", "server_error"),
+        (408, [], "unknown", "client_error"),
+        (409, [], "unknown", "client_error"),
+        (499, [], "unknown", "client_error"),
+        (500, [], "unknown", "server_error"),
+        (501, [], "failed", "server_error"),
+        (503, [], "unknown", "server_error"),
         (502, [], "unknown", "gateway_error"),
         (504, [], "unknown", "gateway_error"),
         (522, [], "unknown", "gateway_error"),
@@ -63,6 +68,17 @@ def test_a_status_says_how_it_ended(status: int, expect: list[int], result: str,
     outcome = asyncio.run(go())
     assert (outcome.result, outcome.reason, outcome.detail) == (result, reason, {"status": status})
     assert asked == ["/recycle"]  # once, and nowhere else
+
+
+def test_a_receiver_may_say_by_which_statuses_it_has_done_nothing() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        writer.write(b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n")
+
+    assert run_against(handle, not_done=[409, 503]) == Outcome("failed", "server_error", {"status": 503})
+    assert run_against(handle, not_done=[409]) == Outcome("unknown", "server_error", {"status": 503})
+    with pytest.raises(ValidationError, match="found 503 in expect and in not_done, expected it in one of them"):
+        parameters("http://ops/x", expect=[503], not_done=[503])
 
 
 def test_a_connection_that_is_reset_after_the_request_leaves_it_unknown() -> None:
@@ -151,7 +167,7 @@ def test_an_answer_of_the_longest_length_is_read() -> None:
         (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 100_000 + b"\r\n\r\n", Outcome("unknown", "answer_invalid")),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx", Outcome("unknown", "connection_lost", {"status": 200})),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Outcome("unknown", "answer_invalid")),
-        (b"HTTP/1.1 500 No\r\nContent-Length: 10\r\n\r\nx", Outcome("failed", "server_error", {"status": 500})),
+        (b"HTTP/1.1 500 No\r\nContent-Length: 10\r\n\r\nx", Outcome("unknown", "server_error", {"status": 500})),
         (OK, Outcome("ok", "done", {"status": 200})),
     ],
 )

@@ -196,6 +196,22 @@ def test_a_reload_in_the_middle_of_a_look_holds_for_what_is_not_decided_yet(proc
     assert process.calls == ["/restart"]
 
 
+def test_what_is_held_is_refused_when_the_configuration_has_it_no_more(process: Process) -> None:
+    async def what(one: Process) -> None:
+        one.ruler.away = True
+        await one.alert("piano")
+        await one.look()
+        assert await one.rows() == {"piano": ("held", "confirm_unreachable")}
+        one.config()
+        text = (one.folder / "shop.yml").read_text()
+        (one.folder / "shop.yml").write_text(text[: text.index("remediation")])
+        one.configure(load(one.folder / "tocsin.yml"))
+        await one.look()
+        assert await one.rows() == {"piano": ("refused", "not_configured")}
+
+    process.run(what)
+
+
 def test_a_ruler_that_is_away_is_asked_once_in_a_look_and_keeps_no_lease_from_ending(process: Process) -> None:
     async def what(one: Process) -> None:
         one.ruler.away = True

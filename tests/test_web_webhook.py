@@ -54,6 +54,25 @@ def test_a_stranger_is_refused(headers: dict[str, str], reason: str) -> None:
     assert site.telemetry.value("refusals_total", reason) == 1
 
 
+def test_that_alerts_are_refused_is_said_once_a_minute() -> None:
+    site, now = Site(None, caller(), caller("other", "read", name="viewer")), T0
+    site.program.clock = lambda: now
+    said = []
+
+    async def talk(client: Client) -> None:
+        nonlocal now
+        for seconds, token in ((0, "wrong"), (59, "other"), (60, "other"), (61, TOKEN), (119, "wrong"), (120, "")):
+            now = T0 + seconds
+            with capture_logs() as lines:
+                async with client.post(WEBHOOK, json=notification(alert()), headers=bearer(token)):
+                    said.append([line["why"] for line in lines if line["event"].startswith("alerts were refused")])
+
+    site.use(talk)
+    unknown = '{"error":"unknown_credentials","message":"these credentials are nobody\'s"}'
+    named = '{"error":"scope_missing","message":"viewer does not have scope \'webhook\'"}'
+    assert said == [[unknown], [], [named], [], [], [unknown]]
+
+
 def test_a_caller_without_the_scope_is_refused_by_name() -> None:
     site = Site(None, caller("other", "read", name="viewer"), caller())
     status, _, text = site.ask("POST", WEBHOOK, json=notification(alert()), headers=bearer("other"))

@@ -32,7 +32,7 @@ def world(values: dict[str, float]) -> Iterator[tuple[str, list[tuple[str, str, 
             body = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status = 200
             if self.path == "/heal":
-                status = 200 if body["resource"] == "piano" else 500
+                status = 200 if body["resource"] == "piano" else 422
                 if status == 200:
                     values["piano"] = 0.1
             else:

@@ -87,8 +87,16 @@ class HttpParameters(Model):
     """Further headers by name; `/config` does not show their values."""
     expect: tuple[Status, ...] = ()
     """Statuses that mean that it was done, such as `202`; any from 200 to 299 by default."""
+    not_done: tuple[Status, ...] = ()
+    """Further statuses, such as `503`, by which the receiver says that it has done nothing: then it is not unknown."""
     timeout: Timeout = 10.0
     """Longest time for the request and its answer. Without an answer by then nobody knows whether it was done."""
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> Self:
+        if both := sorted({*self.expect} & {*self.not_done}):
+            raise ValueError(f"found {both[0]} in expect and in not_done, expected it in one of them")
+        return self
 
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:

@@ -48,12 +48,13 @@ class Ended:
     reason: str
 
 
-def intents(connection: Connection) -> Sequence[Found]:
-    """Actions that nobody has claimed yet, with the name of their alert, oldest first."""
+def waiting(connection: Connection) -> Sequence[Found]:
+    """Actions that nobody has claimed yet, or that are held; with their state and alert's name, oldest first."""
+    named = (actions.c.id, actions.c.state, actions.c.service, actions.c.operation, actions.c.resource)
     query = (
-        select(actions.c.id, actions.c.service, actions.c.operation, actions.c.resource, episodes.c.alertname)
+        select(*named, episodes.c.alertname)
         .join(episodes, episodes.c.id == actions.c.episode_id)
-        .where(actions.c.state == "intent")
+        .where(actions.c.state.in_(("intent", "held")))
         .order_by(actions.c.created_at)
     )
     return connection.execute(query).all()

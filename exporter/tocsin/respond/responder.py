@@ -144,7 +144,7 @@ class Responder:
         self._unreachable = None
         for row, plan in await self._store.read(lambda c: due(c, self._policy, self._clock())):
             await self._alone(self._decide(row, plan), row.id)
-        for row in await self._store.read(actions.intents):
+        for row in await self._store.read(actions.waiting):
             await self._alone(self._begin(row), row.id)
         await verify.look(self._store, self._source, self._policy, self._clock)
 
@@ -169,13 +169,14 @@ class Responder:
         await self._store.write(lambda c: seed(c, fit, self._clock()))
 
     async def _begin(self, row: Found) -> None:
-        """Run an intent, unless the configuration has it no more."""
+        """Run an intent; refuse it, or what is held, where the configuration has it no more."""
         now = self._clock()
         plan = self._policy.find(row.service, row.alertname, row.operation)
         if plan is not None:
-            self.runner.begin(row.id, plan)
+            if row.state == "intent":
+                self.runner.begin(row.id, plan)
             return
-        ended = await self._store.write(lambda c: actions.refuse(c, row, "intent", "not_configured", now))
+        ended = await self._store.write(lambda c: actions.refuse(c, row, row.state, "not_configured", now))
         if ended is not None:
             self.runner.note(ended)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
@@ -32,6 +33,8 @@ _SMALLER = "make notifications smaller: group_by more labels, or set max_alerts 
 #: Seconds in which it has to arrive.
 _PATIENCE = 10
 _WORST = 10
+#: Seconds between two lines of the log that say the same of the webhook.
+_SAY_AGAIN = 60.0
 #: Why a cycle gave no grade, by its outcome.
 _REASONS = {
     "timeout": "the source takes too long to answer",
@@ -108,21 +111,28 @@ def _unreadable(request: web.Request) -> web.Response:
 
 
 def _counted(handler: Handler) -> Handler:
-    """Count the answers of the webhook."""
+    """Count the answers of the webhook, and say now and then that nobody may deliver with what was sent."""
+    said = -math.inf
 
     async def count(request: web.Request) -> web.StreamResponse:
         # Counted as it ends: a caller that goes away in the middle of its body has delivered nothing.
-        status = 500
+        nonlocal said
+        status, program = 500, request.app[PROGRAM]
         try:
             response = await handler(request)
             status = response.status
         except web.HTTPException as error:
             status = error.status
+            if status in (401, 403) and abs((now := program.clock()) - said) >= _SAY_AGAIN:
+                # An Alertmanager with the wrong token asks again and again, and its alerts are lost meanwhile.
+                said = now
+                why = (error.text or "").strip()
+                log.warning("alerts were refused: are they an Alertmanager's?", status=status, why=why)
             raise
         else:
             return response
         finally:
-            request.app[PROGRAM].telemetry.count("webhook_requests_total", str(status))
+            program.telemetry.count("webhook_requests_total", str(status))
 
     return count
 

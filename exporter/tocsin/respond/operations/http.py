@@ -14,7 +14,7 @@ from tocsin.config.operations import HttpParameters
 from tocsin.config.secrets import SecretError, read_secret
 from tocsin.config.types import describe as quoted
 from tocsin.guard.addresses import Connector, Lookup, Refused, system_lookup
-from tocsin.respond.operations.kind import Kind, Outcome, Result, Task, plural
+from tocsin.respond.operations.kind import Kind, Outcome, Task, plural
 
 log = structlog.get_logger(__name__)
 
@@ -34,9 +34,9 @@ REASONS = (
     "tls_failed",
     "connection_failed",
     "connection_timeout",
+    # failed or unknown
     "client_error",
     "server_error",
-    # failed or unknown
     "redirected",
     # unknown
     "answer_timeout",
@@ -50,8 +50,11 @@ REASONS = (
 #: Bytes of an answer that are read, and thrown away: its end says that the receiver is done.
 LONGEST_ANSWER = 1_000_000
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
-#: Redirects that ask to send the same elsewhere; the others may follow something that was done.
-_NOT_HERE = (301, 307, 308)
+#: What a receiver answers that has not begun, by what the status means (RFC 9110 and 6585). After any other error it
+#: may have been done, in part or whole.
+_NOT_BEGUN = frozenset(
+    (301, 307, 308, 400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 417, 421, 422, 426, 428, 429, 431, 501, 505)
+)
 #: What somebody between us and the receiver answers, who cannot know what became of it.
 _GATEWAY = (502, 504, *range(520, 528), 530, 598, 599)
 
@@ -130,25 +133,26 @@ async def run(task: Task, parameters: HttpParameters, *, lookup: Lookup = system
         if not request.begun:
             return Outcome("failed", _not_begun(error))
         problem = _not_answered(error)
-    return _answered(request.status, problem, parameters.expect)
+    return _answered(request.status, problem, parameters)
 
 
-def _answered(status: int | None, problem: str | None, expect: tuple[int, ...]) -> Outcome:
+def _answered(status: int | None, problem: str | None, parameters: HttpParameters) -> Outcome:
     """Outcome of a request that was sent; `problem` is why its answer is not whole."""
-    result: Result
     if status is None:
         return Outcome("unknown", problem or "answer_invalid")
+    detail, expect = {"status": status}, parameters.expect
     if status in expect if expect else 200 <= status < 300:
-        result, reason = ("ok", "done") if problem is None else ("unknown", problem)
-    elif 300 <= status < 400:
-        result, reason = ("failed" if status in _NOT_HERE else "unknown"), "redirected"
-    elif 400 <= status < 500:
-        result, reason = "failed", "client_error"
-    elif status >= 500:
-        result, reason = ("unknown", "gateway_error") if status in _GATEWAY else ("failed", "server_error")
-    else:
-        result, reason = "unknown", "unexpected_status"
-    return Outcome(result, reason, {"status": status})
+        return Outcome("ok", "done", detail) if problem is None else Outcome("unknown", problem, detail)
+    failed = status in _NOT_BEGUN or status in parameters.not_done
+    return Outcome("failed" if failed else "unknown", _meaning(status), detail)
+
+
+def _meaning(status: int) -> str:
+    if status in _GATEWAY:
+        return "gateway_error"
+    if status >= 500:
+        return "server_error"
+    return {3: "redirected", 4: "client_error"}.get(status // 100, "unexpected_status")
 
 
 def _not_begun(error: Exception) -> str:
