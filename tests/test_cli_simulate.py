@@ -101,6 +101,38 @@ def test_an_alert_without_a_remediation_is_named(tmp_path: Path) -> None:
     assert data[0]["operation"] is None
 
 
+def test_an_alert_without_a_service_is_said_to_have_none(tmp_path: Path) -> None:
+    site(tmp_path)
+    _, _, text = simulated(tmp_path, {"alertname": "ShopFull"}, "--no-store")
+    assert text == "ShopFull, which has no label tocsin_service: no remediation is about it\n"
+
+
+def test_what_would_be_done_if_it_fired_can_be_asked_without_a_ruler(tmp_path: Path) -> None:
+    site(tmp_path, dry=False)
+    _, (one,), text = simulated(tmp_path, None, "--no-store", "--firing")
+    assert (one["outcome"], one["audit"]["kind"]) == ("intent", "action.intent")
+    assert "  pass  confirmed: taken for granted: it was not asked whether the alert fires\n" in text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"version": "4", "alerts": [{"status": "firing", "labels": LABELS}]},
+        [{"labels": LABELS}],
+        [{"labels": LABELS, "status": {"state": "active", "silencedBy": []}, "receivers": [{"name": "a"}]}],
+        {"status": "success", "data": {"alerts": [{"labels": LABELS, "state": "firing", "value": "1e+00"}]}},
+    ],
+    ids=["notification", "list", "Alertmanager's list", "Prometheus' list"],
+)
+def test_alerts_are_read_as_those_who_have_them_give_them(tmp_path: Path, content: object) -> None:
+    site(tmp_path)
+    (tmp_path / "alerts.json").write_text(json.dumps(content))
+    command = ["simulate", str(tmp_path / "alerts.json"), "--config.file", str(tmp_path / "tocsin.yml"), "--no-store"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("ShopFull of shop -> http\n")
+
+
 def test_a_store_that_is_there_is_decided_on_and_not_changed(tmp_path: Path) -> None:
     site(tmp_path)
     with Store.open(f"sqlite:///{tmp_path}/tocsin.db", now=NOW) as store:

@@ -13,6 +13,7 @@ import click
 import orjson
 from sqlalchemy import Connection, select
 
+from tocsin import names
 from tocsin.cli.acting import maintenance_of, named_resources
 from tocsin.cli.failure import Failed
 from tocsin.cli.stored import failed, open_store
@@ -50,12 +51,21 @@ class _Decided(Exception):
     show_default=True,
     help="Decide on what is in the store now: the switch, limits and resources; or on an empty one.",
 )
+@click.option("--firing", is_flag=True, help="Take it that the ruler says that they fire, instead of asking it.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def simulate(file: Any, path: Path, *, stored: bool, output: str) -> None:  # noqa: ANN401  click's file
+def simulate(
+    file: Any,  # noqa: ANN401  click's file
+    path: Path,
+    *,
+    stored: bool,
+    firing: bool,
+    output: str,
+) -> None:
     """Say what would be done about the alerts in ALERT.json, and why: every check in its order.
 
-    The file is a notification of Alertmanager, a list of alerts, or one alert: {"labels": {"alertname": ...}}; `-` is
-    standard input. The ruler is asked whether the alert fires. Nothing is done, and nothing is stored.
+    The file is a notification of Alertmanager, what its /api/v2/alerts or Prometheus' /api/v1/alerts answers, or one
+    alert: {"labels": {"alertname": ..., "tocsin_service": ..., ...}}; `-` is standard input. The ruler is asked whether
+    the alert fires, with its labels. Nothing is done, and nothing is stored.
     """
     try:
         config = load(path)
@@ -63,7 +73,7 @@ def simulate(file: Any, path: Path, *, stored: bool, output: str) -> None:  # no
         raise Failed(f"{path} is not a valid configuration:\n{error}") from None
     now = time.time()
     alerts = _alerts(file.read(), getattr(file, "name", "-"), now)
-    confirmations = asyncio.run(_confirmations(config, alerts, now))
+    confirmations = asyncio.run(_confirmations(config, alerts, now, ask=not firing))
     try:
         with _store(path, now, stored=stored) as store:
             told = list(_told(config, store, confirmations, now, seeded=not stored))
@@ -82,10 +92,13 @@ def _alerts(content: bytes, name: str, now: float) -> Sequence[Alert]:
         data = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise Failed(f"{name}: found no JSON: {error}") from None
+    if isinstance(data, dict) and isinstance(data.get("data"), dict):
+        # What Prometheus answers.
+        data = data["data"].get("alerts")
     if isinstance(data, dict) and "alerts" not in data:
         data = [data]
     if isinstance(data, list):
-        whole = [{"status": "firing", **one} if isinstance(one, dict) else one for one in data]
+        whole = [_firing(one) if isinstance(one, dict) else one for one in data]
         data = {"version": payload.VERSION, "alerts": whole}
     try:
         found = payload.notification(orjson.dumps(data), now, ())
@@ -97,8 +110,13 @@ def _alerts(content: bytes, name: str, now: float) -> Sequence[Alert]:
     return found.alerts
 
 
+def _firing(one: dict[str, Any]) -> dict[str, Any]:
+    """An alert of a list as a notification has it; Alertmanager's own list has an object for its status."""
+    return one if isinstance(one.get("status"), str) else {**one, "status": "firing"}
+
+
 async def _confirmations(
-    config: Config, alerts: Sequence[Alert], now: float
+    config: Config, alerts: Sequence[Alert], now: float, *, ask: bool
 ) -> list[tuple[Alert, Sequence[Plan], Confirmation]]:
     """Each alert, what is wanted for it, and what the ruler says of it."""
     policy, model = Policy(config), config.process.source
@@ -109,7 +127,9 @@ async def _confirmations(
             for alert in alerts:
                 plans = policy.plans(alert.service, alert.name)
                 within = config.process.guard.confirm.within
-                said = await confirm.confirm(ruler, alert.labels, within, now) if plans else Confirmation(now)
+                said = Confirmation(now, "", "taken for granted: it was not asked whether the alert fires")
+                if ask and plans:
+                    said = await confirm.confirm(ruler, alert.labels, within, now)
                 found.append((alert, plans, said))
     except (SecretError, SourceError) as error:
         raise Failed(str(error)) from None
@@ -142,7 +162,8 @@ def _told(
     """What is said of each alert and operation, as text and as data."""
     for alert, plans, said in found:
         if not plans:
-            text = f"{printable(alert.name)} of {printable(alert.service)}: no remediation is about it"
+            of = f" of {printable(alert.service)}" if alert.service else f", which has no label {names.SERVICE}"
+            text = f"{printable(alert.name)}{of}: no remediation is about it"
             yield text, {"labels": alert.labels, "operation": None}
         for plan in plans:
             request, decision = _decided(config, store, alert, plan, said, now, seeded=seeded)
