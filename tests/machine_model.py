@@ -23,7 +23,11 @@ EDGES = {
     "held": {"intent", "refused"},
     "intent": {"running", "held", "refused"},
     "running": {"ok", "failed", "refused", "unknown"},
+    # Only where its episode was over, and goes on.
+    "refused": {"held"},
 }
+#: State and reason of what is not needed any more.
+_OVER = ("refused", "episode_over")
 
 
 @dataclass(eq=False)
@@ -105,6 +109,10 @@ class Model:
         reopened = last.ended is not None
         last.state, last.ended, last.until, last.resolved = "firing", None, None, None
         last.starts, last.seen = min(last.starts, starts), self.now
+        over = [one for one in self.actions if one.episode is last and (one.state, one.reason) == _OVER]
+        for one in sorted(over, key=lambda one: (one.resource, one.id)) if reopened else ():
+            # Nothing was done about it, and it goes on.
+            self._move(one, "held", "interrupted")
         return 0, int(reopened), 0
 
     def resolves(self, key: tuple[str, str], starts: float, ends: float | None) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from aiohttp import web
 from sqlalchemy import select
@@ -13,7 +14,10 @@ from sqlalchemy import select
 from operating import receiver
 from stores import NOW, Place, episode, place
 from tocsin.config.load import Config, load
+from tocsin.guard import audit
 from tocsin.guard.addresses import Allowed
+from tocsin.respond import episodes as told_of
+from tocsin.respond import payload
 from tocsin.respond.actions import recover
 from tocsin.respond.decide import LONGEST_ID
 from tocsin.respond.policy import Policy
@@ -25,6 +29,7 @@ from tocsin.store.handle import StoreHandle
 from tocsin.store.tables import actions, episodes, resources
 from tocsin.telemetry import Telemetry
 
+STARTS = "2023-11-14T22:13:00Z"
 SERVICE = """
 service: shop
 alerts: [{name: ShopFull, expr: shop_full > 1}]
@@ -267,6 +272,35 @@ def test_nothing_is_done_before_somebody_has_said_what_is_remembered_of_the_stor
         assert await one.rows() == {"piano": ("ok", "done")}
 
     process.run(what)
+
+
+def test_what_was_refused_because_the_alert_seemed_over_is_decided_again_when_it_goes_on(process: Process) -> None:
+    labels = {"alertname": "ShopFull", "tocsin_service": "shop", "resource": "piano"}
+    body = orjson.dumps({"version": "4", "alerts": [{"status": "firing", "labels": labels, "startsAt": STARTS}]})
+
+    async def what(one: Process) -> None:
+        async def told() -> None:
+            alerts = payload.notification(body, one.now, ()).alerts
+            await one.store.write(lambda c: told_of.store(c, alerts, one.now))
+
+        one.ruler.away = True
+        await told()
+        await one.look()
+        one.now += 600
+        ids = await one.store.read(lambda c: c.execute(select(episodes.c.id)).scalars().all())
+        await one.store.write(lambda c: told_of.expire(c, ids, one.now, one.now))
+        await one.look()
+        assert await one.rows() == {"piano": ("refused", "episode_over")}
+        one.ruler.away = False
+        one.now += 600
+        await told()
+        assert await one.rows() == {"piano": ("held", "interrupted")}
+        await one.look()
+        assert await one.rows() == {"piano": ("ok", "done")}
+        assert await one.store.read(audit.verify) is None
+
+    process.run(what)
+    assert process.calls == ["/restart"]
 
 
 def test_a_clock_that_goes_back_keeps_nothing_held(process: Process) -> None:

@@ -4,7 +4,7 @@ Whoever claims an intent has it until the end of the lease. After that nobody kn
 *unknown*, its resource is held, and a human has to look. It is never run again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,6 +190,18 @@ def close(connection: Connection, now: float) -> list[Ended]:
     found = connection.execute(query.order_by(actions.c.service, actions.c.resource, actions.c.id)).all()
     ended = [refuse(connection, one, "held", "episode_over", now) for one in found]
     return [one for one in ended if one is not None]
+
+
+def reopen(connection: Connection, episode_ids: Collection[str], now: float) -> None:
+    """Decide again on what was refused because these episodes were over: they go on, and nothing was done."""
+    query = select(actions.c.id, actions.c.service, actions.c.resource).where(
+        actions.c.episode_id.in_(episode_ids), actions.c.state == "refused", actions.c.reason == "episode_over"
+    )
+    found = connection.execute(query.order_by(actions.c.service, actions.c.resource, actions.c.id)).all()
+    for one in found:
+        row = _locked(connection, one.id, one.service, one.resource)
+        _set(connection, row.id, now, state="held", reason=INTERRUPTED, ended_at=None)
+        append(connection, _record(row, "action.held", "held", INTERRUPTED, now, {"why": "the alert goes on"}))
 
 
 def refuse(connection: Connection, one: Found, state: str, reason: str, now: float) -> Ended | None:

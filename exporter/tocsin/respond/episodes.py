@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, bindparam, literal_column, select, update
 
-from tocsin.respond import storm
+from tocsin.respond import actions, storm
 from tocsin.respond.payload import Alert
 from tocsin.respond.storm import Numbers, Storm
 from tocsin.store.tables import episodes
@@ -188,6 +188,9 @@ def _store(connection: Connection, told: Sequence[Told]) -> list[Stored]:
     for statement, rows in ((episodes.insert(), new), (_SEE, seen), (_END, ended)):
         if rows:
             connection.execute(statement, rows)
+    for one, stored in zip(told, done, strict=True):
+        if stored.reopened:
+            actions.reopen(connection, stored.reopened, one.now)
     return done
 
 
