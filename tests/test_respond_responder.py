@@ -10,6 +10,7 @@ import orjson
 import pytest
 from aiohttp import web
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from operating import receiver
 from stores import NOW, Place, episode, place
@@ -266,6 +267,11 @@ def test_nothing_is_done_before_somebody_has_said_what_is_remembered_of_the_stor
         await one.alert("piano")
         await one.look()
         assert await one.rows() == {"piano": ("held", "confirm_unreachable")}
+        with capture_logs() as lines:
+            for _ in range(3):
+                one.now += 5
+                await one.look()
+        assert [line for line in lines if line["event"].startswith("nobody can say")] == []
         one.ruler.forgets = False
         one.now += 31
         await one.look()

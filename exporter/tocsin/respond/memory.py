@@ -22,31 +22,30 @@ REMEMBERED = 30 * 86400
 _SETTLES = 120
 
 
-async def look(store: StoreHandle, source: Ruler, clock: Callable[[], float]) -> bool:
-    """Hold all actions if there were more audit records than there are; False when nobody can say. Raises StoreError.
+async def look(store: StoreHandle, source: Ruler, clock: Callable[[], float]) -> str:
+    """Hold all actions if there were more audit records than there are. Raises StoreError.
 
-    A source that has never scraped us remembers nothing.
+    Returns why nobody can say, or nothing. A source that has never scraped us remembers nothing.
     """
     now = clock()
     which, since = await store.read(_known)
     span = REMEMBERED if since is None else min(REMEMBERED, math.floor(now - since) - _SETTLES)
     if span < _SETTLES:
-        return True
+        return ""
     series = selector(names.own("audit_seq"), {"store": which})
     try:
         answer = await source.instant(f"max(max_over_time({series}[{span}s]))", now)
     except SourceError as error:
-        log.warning("nobody can say whether the store is an older state of itself", why=str(error))
-        return False
+        return str(error)
     if not len(answer.values):
-        return True
+        return ""
     remembered = float(answer.values[0])
     # Read after the answer: what was remembered then is in the chain by now.
     head = await store.read(audit_head)
     if head.seq < remembered:
         log.error("the store is an older state of itself, actions are held", remembered=remembered, found=head.seq)
         await store.write(lambda c: hold_store(c, remembered=remembered, found=head.seq, now=now), "older")
-    return True
+    return ""
 
 
 def _known(connection: Connection) -> tuple[str, float | None]:

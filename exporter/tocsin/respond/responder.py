@@ -45,6 +45,8 @@ PAUSE = 0.05
 HELD = 30.0
 #: Seconds between two looks at what Prometheus remembers of the store.
 REMEMBER = 60.0
+#: Seconds after which it is asked again while it does not say.
+ASK_AGAIN = 5.0
 #: Seconds between two times when what is too old is forgotten.
 TIDY = 3600.0
 #: Identifiers asked for at once.
@@ -71,7 +73,9 @@ class Responder:
     ) -> None:
         self._store, self._telemetry, self._clock = store, telemetry, clock
         self._policy, self._ruler, self._source = policy, source, source
-        self._remembered = self._tidied = -math.inf
+        self._remembered = self._asked = self._tidied = -math.inf
+        #: Why nobody can say what is remembered, as far as it was said.
+        self._doubt = ""
         #: Why the ruler cannot be asked, in this look: who waits for each of many alerts would do nothing else.
         self._unreachable: Confirmation | None = None
         self._seeds, self._maintenance = seeds, maintenance
@@ -137,8 +141,7 @@ class Responder:
     async def look(self) -> None:
         """Once: give up what was interrupted, know the resources, decide what is missing, run what is to be run."""
         now = self._clock()
-        if abs(now - self._remembered) >= REMEMBER and await memory.look(self._store, self._source, self._clock):
-            self._remembered = now
+        await self._remember(now)
         await self.tend()
         await self._know()
         self._unreachable = None
@@ -147,6 +150,17 @@ class Responder:
         for row in await self._store.read(actions.waiting):
             await self._alone(self._begin(row), row.id)
         await verify.look(self._store, self._source, self._policy, self._clock)
+
+    async def _remember(self, now: float) -> None:
+        """See whether the store is an older state of itself: now and then, and soon again while nobody can say."""
+        if abs(now - self._remembered) < REMEMBER or abs(now - self._asked) < ASK_AGAIN:
+            return
+        self._asked, before = now, self._doubt
+        self._doubt = await memory.look(self._store, self._source, self._clock)
+        if not self._doubt:
+            self._remembered = now
+        elif self._doubt != before:
+            log.warning("nobody can say whether the store is an older state of itself", why=self._doubt)
 
     async def _alone(self, work: Coroutine[None, None, None], of: str) -> None:
         """Do it; what the store cannot hold of one alert is no reason to leave the others."""
