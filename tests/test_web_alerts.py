@@ -258,11 +258,12 @@ def test_what_is_too_long_is_not_read_to_its_end() -> None:
         )
         # More is announced, and never comes.
         writer.write(head.encode() + b"%x\r\n" % 10**9 + b" " * 16_385)
-        answers.append(await asyncio.wait_for(reader.readline(), 5))
+        # How the status is called differs from one Python to the next.
+        answers.append((await asyncio.wait_for(reader.readline(), 5))[: len(b"HTTP/1.1 413 ")])
         writer.close()
 
     site.use(talk)
-    assert answers == [b"HTTP/1.1 413 Request Entity Too Large\r\n"]
+    assert answers == [b"HTTP/1.1 413 "]
 
 
 @pytest.mark.parametrize("path", ["active", "history"])
