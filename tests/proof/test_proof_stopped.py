@@ -61,11 +61,15 @@ def test_who_slept_past_the_lease_does_nothing_and_says_so(tmp_path: Path, somew
 
 
 def test_who_slept_after_the_last_look_sends_its_request_once_with_its_key(tmp_path: Path, somewhere: Place) -> None:
-    # What no look at a store can prevent, and docs/safety.md says: the receiver can tell by the key.
+    # What no look at a store can prevent, and docs/safety.md says: the receiver can tell by the key. The sleeper may be
+    # faster with its request, or with seeing that it has not read the switch for long and has to end what runs.
     with outside() as world:
         world.always_well = True
         site = woken_late(tmp_path, somewhere, world, BEFORE_THE_FIRST_BYTE)
         ((key,),) = site.rows("SELECT id FROM actions")
-        assert [call.key for call in world.calls] == [key]
-    ((said,),) = site.rows("SELECT detail FROM audit WHERE kind = 'action.late'")
-    assert '"outcome":"ok"' in said
+        keys = [call.key for call in world.calls]
+    ((reason, said),) = site.rows("SELECT reason, detail FROM audit WHERE kind = 'action.late'")
+    if reason == "halted":
+        assert (keys in ([], [key]), said) == (True, '{"outcome":"unknown"}')
+    else:
+        assert (keys, '"outcome":"ok"' in said) == ([key], True)
