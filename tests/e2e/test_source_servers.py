@@ -140,9 +140,12 @@ def test_a_server_is_paused_when_it_says_so_also_while_its_threads_are_busy(tmp_
         server.stop()
 
 
-def test_a_pause_does_not_wait_for_a_server_that_has_ended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_pause_does_not_wait_for_a_server_that_has_ended(tmp_path: Path, seen: bool) -> None:
     server = Server("short", [require("true")], servers.free_port(), tmp_path)
     server.start()
+    while seen and server.running:
+        time.sleep(0.005)
     server.pause()
     server.stop()
     assert not server.running

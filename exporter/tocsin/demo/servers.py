@@ -139,8 +139,10 @@ class Server:
         """Freeze the process: when this returns it keeps its connections and answers nothing."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
-            # A thread on another core goes on for a moment: this returns when the last one has stopped.
-            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            # Sending sees whether it has ended. A thread on another core goes on for a moment after it: this returns
+            # when the last one has stopped.
+            if self._process.returncode is None:
+                os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Undo :meth:`pause`."""
